@@ -3,7 +3,7 @@
 //! serde_json keeps the last of two members with the same name; a peer may keep the first. A token or a key that two
 //! parsers read differently is an attack (RFC 7515 section 4, RFC 7519 section 4), so it is an error here.
 
-use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 use std::cell::Cell;
 use std::fmt;

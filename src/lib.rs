@@ -9,7 +9,7 @@
 pub mod http;
 pub mod jose;
 pub mod json;
-//pub mod jwt;
+pub mod jwt;
 //pub mod oidc;
-//pub mod policy;
+pub mod policy;
 pub mod time;
