@@ -4,12 +4,12 @@
 //! (an Envoy filter, an edge worker, a command-line tool) hands it a request's head and `now`, performs the effects
 //! that it returns, and hands the results back. See `ARCHITECTURE.md` for who may import whom.
 
-//pub mod authn;
+pub mod authn;
 //pub mod config;
 pub mod http;
 pub mod jose;
 pub mod json;
 pub mod jwt;
-//pub mod oidc;
+pub mod oidc;
 pub mod policy;
 pub mod time;

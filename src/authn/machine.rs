@@ -1,0 +1,338 @@
+//! The request state machine.
+
+use super::bearer::{self, BearerError, FoundToken};
+use super::decision::{Decision, Forward, LocalReply};
+use super::policy::{AuthnPolicy, TrustedIssuer};
+use super::rejection::{Denial, Rejection};
+use crate::http::{HeaderMutation, RequestHead};
+use crate::jose::crypto::{SignatureJob, Verdict};
+use crate::jose::{HeaderError, Jwk, JwsError};
+use crate::jwt::{ClaimError, UnverifiedJwt, UnverifiedJwtError, VerifiedToken};
+use crate::oidc::{Fetch, FetchResult, KeySetMachine, KeySetSource, KeySetState, KeySetUpdate};
+use crate::policy::{AnyOf, IdentityError, NormalPath, ProviderId, Requirement, RuleAction, Unmet};
+use crate::time::UnixTime;
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// What comes next for a request.
+#[derive(Debug)]
+pub enum Step<'r> {
+    /// The end.
+    Decide(Decision<'r>),
+    /// Check a signature, then [`Authn::resume`] with [`Outcome::Signature`].
+    VerifySignature(SignatureJob<'r>, Box<Pending<'r>>),
+    /// The provider's first key set is on its way. Wait, then [`Authn::begin`] again with the same request; or give
+    /// up with [`Authn::resume`] and [`Outcome::KeysUnavailable`].
+    AwaitKeys(ProviderId, Box<Pending<'r>>),
+}
+
+/// What the host found out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The answer to a [`SignatureJob`].
+    Signature(Verdict),
+    /// The host waited long enough for keys.
+    KeysUnavailable,
+}
+
+/// A request in the middle of its authentication. Borrows the request.
+#[derive(Debug)]
+pub struct Pending<'r> {
+    progress: Progress<'r>,
+    /// The token whose signature is being checked; `None` while keys are awaited.
+    candidate: Option<Candidate<'r>>,
+}
+
+#[derive(Debug)]
+struct Progress<'r> {
+    head: RequestHead<'r>,
+    mutations: Vec<HeaderMutation<'r>>,
+    /// The rule, by its place.
+    rule: usize,
+    passed: Vec<(ProviderId, VerifiedToken)>,
+    /// Where the passed tokens were: places in their providers' `locations`.
+    used: Vec<(ProviderId, usize)>,
+    /// Groups done, those passed without a token included.
+    groups_done: usize,
+    /// Payload segment of the first token.
+    payload: &'r [u8],
+}
+
+#[derive(Debug)]
+struct Candidate<'r> {
+    provider: ProviderId,
+    /// Place of the token in the provider's `locations`.
+    location: usize,
+    jwt: UnverifiedJwt<'r>,
+    ends: Option<UnixTime>,
+    signature: Arc<[u8]>,
+    /// Keys still to be tried, last first.
+    keys: Vec<Arc<Jwk>>,
+}
+
+/// Decides requests by one configuration and the key sets of its providers.
+#[derive(Debug)]
+pub struct Authn {
+    policy: AuthnPolicy,
+    key_sets: Vec<KeySetMachine>,
+}
+
+impl Authn {
+    /// A machine for `policy`, with one key source for each of its providers, in the same order.
+    pub fn new(policy: AuthnPolicy, sources: Vec<KeySetSource>) -> Self {
+        Self { policy, key_sets: sources.into_iter().map(KeySetMachine::new).collect() }
+    }
+
+    /// The configuration.
+    pub fn policy(&self) -> &AuthnPolicy {
+        &self.policy
+    }
+
+    /// The keys of a provider at `now`.
+    pub fn keys(&self, now: UnixTime, provider: ProviderId) -> KeySetState {
+        self.key_sets.get(provider.0).map_or(KeySetState::Unavailable, |machine| machine.state(now))
+    }
+
+    /// Fetches that are due now. Each answer goes to [`Authn::handle_fetch`].
+    pub fn poll_fetches(&mut self, now: UnixTime) -> Vec<(ProviderId, Fetch)> {
+        let due = self.key_sets.iter_mut().enumerate();
+        due.filter_map(|(id, machine)| machine.poll(now).map(|fetch| (ProviderId(id), fetch))).collect()
+    }
+
+    /// Takes the answer to a fetch. `None` if there is no such provider.
+    pub fn handle_fetch(
+        &mut self,
+        now: UnixTime,
+        provider: ProviderId,
+        result: FetchResult<'_>,
+    ) -> Option<KeySetUpdate> {
+        self.key_sets.get_mut(provider.0).map(|machine| machine.handle(now, result))
+    }
+
+    /// Starts with a request.
+    pub fn begin<'r>(&self, now: UnixTime, head: RequestHead<'r>) -> Step<'r> {
+        match self.select(head) {
+            Ok(Selected::Anonymous(forward)) => Step::Decide(Decision::Forward(forward)),
+            Ok(Selected::Required(progress)) => self.advance(now, progress),
+            Err(denial) => self.reject(denial),
+        }
+    }
+
+    /// Goes on with a request after its effect was performed.
+    pub fn resume<'r>(&self, now: UnixTime, pending: Pending<'r>, outcome: Outcome) -> Step<'r> {
+        let Pending { mut progress, candidate } = pending;
+        let (Outcome::Signature(verdict), Some(candidate)) = (outcome, candidate) else {
+            return self.reject(Denial::KeysUnavailable);
+        };
+        if verdict == Verdict::Invalid {
+            return self.try_next_key(progress, candidate);
+        }
+        let payload = candidate.jwt.jws().unverified_payload_segment();
+        let Candidate { provider, location, ends, .. } = candidate;
+        let Some(token) = candidate.jwt.verified(verdict, ends) else {
+            return self.reject(Denial::SignatureInvalid);
+        };
+        let Some(group) = self.group(&progress) else { return self.reject(Denial::InternalError) };
+        if let Err(unmet) = group.check(provider, token.claims()) {
+            return self.reject(match unmet {
+                Unmet::Scopes(scopes) => Rejection { denial: Denial::ScopeMissing, scopes: Some(scopes) },
+                Unmet::Condition => Denial::ClaimNotAllowed.into(),
+            });
+        }
+        if progress.passed.is_empty() {
+            progress.payload = payload;
+        }
+        progress.passed.push((provider, token));
+        progress.used.push((provider, location));
+        progress.groups_done = progress.groups_done.saturating_add(1);
+        self.advance(now, progress)
+    }
+
+    /// The answer for a request that the host could not read or change: denied, as a bug.
+    pub fn internal_error(&self) -> LocalReply {
+        Rejection::from(Denial::InternalError).reply(&self.policy.challenge)
+    }
+
+    fn reject<'r>(&self, rejection: impl Into<Rejection>) -> Step<'r> {
+        Step::Decide(Decision::Reject(rejection.into().reply(&self.policy.challenge)))
+    }
+
+    fn select<'r>(&self, head: RequestHead<'r>) -> Result<Selected<'r>, Denial> {
+        let forged = self.policy.managed.forged(head.fields);
+        let mutations = forged.into_iter().map(|name| HeaderMutation::Remove(Cow::Borrowed(name))).collect();
+        if self.policy.bypass_cors_preflight && is_cors_preflight(&head) {
+            return Ok(Selected::Anonymous(Forward { mutations, ..Forward::default() }));
+        }
+        let path = NormalPath::parse(head.path).map_err(|_| Denial::PathNotAccepted)?;
+        let found = self.policy.rules.find(head.method, head.authority, &path);
+        let (rule, found) = found.ok_or(Denial::NoMatchingRule)?;
+        Ok(match &found.action {
+            RuleAction::Anonymous => Selected::Anonymous(Forward { mutations, ..Forward::default() }),
+            RuleAction::Require(_) => Selected::Required(Progress {
+                head,
+                mutations,
+                rule,
+                passed: Vec::new(),
+                used: Vec::new(),
+                groups_done: 0,
+                payload: b"",
+            }),
+        })
+    }
+
+    fn requirement(&self, progress: &Progress<'_>) -> Option<&Requirement> {
+        match &self.policy.rules.get(progress.rule)?.action {
+            RuleAction::Require(requirement) => Some(requirement),
+            RuleAction::Anonymous => None,
+        }
+    }
+
+    fn group(&self, progress: &Progress<'_>) -> Option<&AnyOf> {
+        self.requirement(progress)?.all.get(progress.groups_done)
+    }
+
+    /// Goes through the groups of the requirement until one needs an effect.
+    fn advance<'r>(&self, now: UnixTime, mut progress: Progress<'r>) -> Step<'r> {
+        while let Some(group) = self.group(&progress) {
+            match bearer::find(&progress.head, &self.policy.locations(group)) {
+                Ok(Some(found)) => return self.judge(now, progress, group, found),
+                Ok(None) if group.allow_missing => {
+                    progress.groups_done = progress.groups_done.saturating_add(1);
+                }
+                Ok(None) => return self.reject(Denial::TokenMissing),
+                Err(BearerError::Repeated) => return self.reject(Denial::TokenRepeated),
+                Err(BearerError::Malformed) => return self.reject(Denial::CredentialsMalformed),
+            }
+        }
+        match self.finish(progress) {
+            Ok(forward) => Step::Decide(Decision::Forward(forward)),
+            Err(denial) => self.reject(denial),
+        }
+    }
+
+    /// Everything that can be said of a token without its signature; the cheap refusals come first.
+    fn judge<'r>(
+        &self,
+        now: UnixTime,
+        progress: Progress<'r>,
+        group: &AnyOf,
+        found: FoundToken<'r, '_>,
+    ) -> Step<'r> {
+        let Judged { jwt, provider, location, ends } = match self.read(now, group, &found) {
+            Ok(judged) => judged,
+            Err(denial) => return self.reject(denial),
+        };
+        let keys = match self.keys(now, provider) {
+            KeySetState::Ready(keys) => keys,
+            KeySetState::Pending => {
+                return Step::AwaitKeys(provider, Box::new(Pending { progress, candidate: None }));
+            }
+            KeySetState::Unavailable => return self.reject(Denial::KeysUnavailable),
+        };
+        let header = jwt.jws().unverified_header();
+        let mut keys: Vec<Arc<Jwk>> =
+            keys.candidates(header.key_id.as_deref(), header.algorithm).into_iter().map(Arc::clone).collect();
+        if keys.is_empty() {
+            return self.reject(Denial::KeyNotFound);
+        }
+        keys.reverse();
+        let Ok(signature) = jwt.jws().decode_signature() else { return self.reject(Denial::TokenMalformed) };
+        let candidate = Candidate { provider, location, jwt, ends, signature: signature.into(), keys };
+        self.try_next_key(progress, candidate)
+    }
+
+    fn read<'r>(
+        &self,
+        now: UnixTime,
+        group: &AnyOf,
+        found: &FoundToken<'r, '_>,
+    ) -> Result<Judged<'r>, Denial> {
+        if found.token.len() > self.policy.max_token_bytes {
+            return Err(Denial::TokenTooLarge);
+        }
+        let jwt = UnverifiedJwt::parse(found.token).map_err(|error| match error {
+            UnverifiedJwtError::Jws(JwsError::Header(HeaderError::UnsupportedAlgorithm)) => {
+                Denial::AlgorithmNotAllowed
+            }
+            UnverifiedJwtError::Jws(_) | UnverifiedJwtError::Claims(_) => Denial::TokenMalformed,
+        })?;
+        let (header, claims) = (jwt.jws().unverified_header(), jwt.unverified_claims());
+        let issuer = claims.string("iss").ok().flatten().ok_or(Denial::IssuerNotAllowed)?;
+        let TrustedIssuer { provider: id, bindings } =
+            self.policy.find_issuer(issuer, group).ok_or(Denial::IssuerNotAllowed)?;
+        let provider = self.policy.provider(*id).ok_or(Denial::InternalError)?;
+        // Another provider's token in this provider's place proves nothing about this one.
+        let location = provider.locations.iter().position(|place| place == found.location);
+        let location = location.ok_or(Denial::IssuerNotAllowed)?;
+        if !provider.algorithms.contains(&header.algorithm) {
+            return Err(Denial::AlgorithmNotAllowed);
+        }
+        if !bindings.iter().all(|binding| binding.holds(claims)) {
+            return Err(Denial::IssuerMismatch);
+        }
+        let ends = provider.claims.check(header, claims, now).map_err(|error| denial_of(&error))?;
+        Ok(Judged { provider: *id, location, ends, jwt })
+    }
+
+    fn try_next_key<'r>(&self, progress: Progress<'r>, mut candidate: Candidate<'r>) -> Step<'r> {
+        let Some(key) = candidate.keys.pop() else { return self.reject(Denial::SignatureInvalid) };
+        let job = SignatureJob {
+            algorithm: candidate.jwt.jws().unverified_header().algorithm,
+            key,
+            signing_input: candidate.jwt.jws().signing_input(),
+            signature: Arc::clone(&candidate.signature),
+        };
+        Step::VerifySignature(job, Box::new(Pending { progress, candidate: Some(candidate) }))
+    }
+
+    fn finish<'r>(&self, progress: Progress<'r>) -> Result<Forward<'r>, Denial> {
+        let identity = if progress.passed.is_empty() {
+            Arc::default()
+        } else {
+            self.policy.identity.apply(&progress.passed, progress.payload).map_err(|error| match error {
+                IdentityError::Missing(_) => Denial::IdentityClaimMissing,
+                IdentityError::Unsafe(_) | IdentityError::TooLong(_) => Denial::IdentityClaimUnsafe,
+            })?
+        };
+        let mut mutations = progress.mutations;
+        let used = progress.used.iter().filter_map(|(id, place)| {
+            let provider = self.policy.provider(*id).filter(|provider| !provider.forward_token)?;
+            provider.locations.get(*place)
+        });
+        mutations.extend(bearer::strip(&progress.head, &used.collect::<Vec<_>>()));
+        Ok(Forward { mutations, identity })
+    }
+}
+
+/// A token that has everything but a valid signature.
+struct Judged<'r> {
+    jwt: UnverifiedJwt<'r>,
+    provider: ProviderId,
+    location: usize,
+    ends: Option<UnixTime>,
+}
+
+enum Selected<'r> {
+    Anonymous(Forward<'r>),
+    Required(Progress<'r>),
+}
+
+fn denial_of(error: &ClaimError) -> Denial {
+    match error {
+        ClaimError::Malformed(_) | ClaimError::TooManyAudiences => Denial::ClaimMalformed,
+        ClaimError::Missing(_) => Denial::ClaimMissing,
+        ClaimError::TokenType => Denial::TokenTypeNotAllowed,
+        ClaimError::Expired => Denial::TokenExpired,
+        ClaimError::NotYetValid => Denial::TokenNotYetValid,
+        ClaimError::IssuedInFuture => Denial::TokenIssuedInFuture,
+        ClaimError::LifetimeTooLong => Denial::TokenLifetimeTooLong,
+        ClaimError::Audience => Denial::AudienceNotAllowed,
+    }
+}
+
+/// Fetch Standard, section 3.2.2: OPTIONS with `Origin` and `Access-Control-Request-Method`.
+fn is_cors_preflight(head: &RequestHead<'_>) -> bool {
+    head.method == b"OPTIONS"
+        && head.values(b"origin").next().is_some()
+        && head.values(b"access-control-request-method").next().is_some()
+}

@@ -1,0 +1,14 @@
+//! One request from head to decision: find the token, judge it, ask for its signature to be checked, map its claims.
+//!
+//! The machine performs nothing. It returns a [`Step`]; the host performs the step's effect and comes back with the
+//! outcome. Knows nothing of SCIM and nothing of configuration documents.
+
+mod bearer;
+pub mod decision;
+mod machine;
+mod policy;
+pub mod rejection;
+
+pub use bearer::{BearerError, TokenLocation};
+pub use machine::{Authn, Outcome, Pending, Step};
+pub use policy::{AuthnPolicy, Provider, TrustedIssuer};
