@@ -5,7 +5,7 @@
 //! that it returns, and hands the results back. See `ARCHITECTURE.md` for who may import whom.
 
 pub mod authn;
-//pub mod config;
+pub mod config;
 pub mod http;
 pub mod jose;
 pub mod json;

@@ -1,0 +1,33 @@
+//! The numbers of the proxy-wasm ABI 0.2.1 that we pass.
+
+/// Which header map a hostcall means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum MapType {
+    HttpRequestHeaders = 0,
+    HttpCallResponseHeaders = 6,
+}
+
+/// Which buffer a hostcall means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum BufferType {
+    HttpCallResponseBody = 4,
+    PluginConfiguration = 7,
+}
+
+/// Which half of a stream a hostcall means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum StreamType {
+    HttpRequest = 0,
+}
+
+/// What a metric does with what it is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum MetricType {
+    Counter = 0,
+    Gauge = 1,
+    Histogram = 2,
+}

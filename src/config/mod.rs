@@ -1,0 +1,13 @@
+//! The configuration document: read, checked as a whole, and turned into what decisions need.
+//!
+//! Every fault is reported, each with its path, all at once; a document with a fault gives nothing at all.
+
+mod compile;
+mod document;
+mod duration;
+mod fault;
+mod raw;
+mod uri;
+
+pub use compile::Config;
+pub use fault::{ConfigError, Fault};
