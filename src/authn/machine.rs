@@ -1,7 +1,7 @@
 //! The request state machine.
 
 use super::bearer::{self, BearerError, FoundToken};
-use super::decision::{Decision, Forward, LocalReply};
+use super::decision::{Decision, Forward};
 use super::policy::{AuthnPolicy, TrustedIssuer};
 use super::rejection::{Denial, Rejection};
 use crate::http::{HeaderMutation, RequestHead};
@@ -146,11 +146,6 @@ impl Authn {
         progress.used.push((provider, location));
         progress.groups_done = progress.groups_done.saturating_add(1);
         self.advance(now, progress)
-    }
-
-    /// The answer for a request that the host could not read or change: denied, as a bug.
-    pub fn internal_error(&self) -> LocalReply {
-        Rejection::from(Denial::InternalError).reply(&self.policy.challenge)
     }
 
     fn reject<'r>(&self, rejection: impl Into<Rejection>) -> Step<'r> {

@@ -255,6 +255,11 @@ pub struct Challenge {
     pub resource_metadata: Option<String>,
 }
 
+/// The answer for a request that the host could not read or change, or before it has a configuration: denied, as a bug.
+pub fn internal_error() -> LocalReply {
+    Rejection::from(Denial::InternalError).reply(&Challenge::default())
+}
+
 /// A denial, with what the client may be told beyond it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Rejection {

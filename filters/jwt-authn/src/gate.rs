@@ -1,0 +1,148 @@
+//! Performs what the core decides, and keeps the requests that wait for keys.
+
+use doorward::authn::decision::{Decision, LocalReply};
+use doorward::authn::rejection::internal_error;
+use doorward::authn::{Authn, Outcome, Step};
+use doorward::http::RequestHead;
+use doorward::jose::crypto;
+use doorward::time::UnixTime;
+use doorward_host::headers::{self, RequestHeaders};
+use doorward_host::{HostError, clock, reply, stream};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How long a request waits for the first keys of its provider.
+const MAX_WAIT: Duration = Duration::from_secs(5);
+/// How many requests wait at most; each holds a connection.
+const MAX_WAITING: usize = 10_000;
+
+/// What became of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Passage {
+    /// It may go on to the upstream.
+    Open,
+    /// It was answered here.
+    Answered,
+    /// It waits for keys.
+    Waiting,
+}
+
+/// The decisions of one plugin configuration on one worker.
+pub(crate) struct Gate {
+    root_id: u32,
+    pub(crate) authn: Authn,
+    /// Waiting requests by context, with the instant since when.
+    waiting: BTreeMap<u32, UnixTime>,
+}
+
+/// What the core made of a request whose signatures were checked on the way.
+enum Judgement<'r> {
+    Decided(Decision<'r>),
+    KeysPending,
+}
+
+impl Gate {
+    pub(crate) fn new(root_id: u32, authn: Authn) -> Self {
+        Self { root_id, authn, waiting: BTreeMap::new() }
+    }
+
+    /// Judges the request of the current context and performs the decision.
+    pub(crate) fn admit(&mut self, context_id: u32) -> Passage {
+        let passage = self.try_admit(context_id).unwrap_or_else(|error| {
+            log::error!("a request was denied because of a failed hostcall: {error}");
+            deny()
+        });
+        if passage != Passage::Waiting {
+            self.waiting.remove(&context_id);
+        }
+        passage
+    }
+
+    fn try_admit(&mut self, context_id: u32) -> Result<Passage, HostError> {
+        let now = clock::now()?;
+        let received = RequestHeaders::read()?;
+        let fields = received.fields()?;
+        let since = self.waiting.get(&context_id).copied();
+        let may_wait = match since {
+            Some(since) => now.saturating_since(since) < MAX_WAIT,
+            None => self.waiting.len() < MAX_WAITING,
+        };
+        match judge(&self.authn, now, RequestHead::new(&fields), may_wait) {
+            Judgement::Decided(Decision::Forward(forward)) => {
+                headers::apply(forward.all())?;
+                Ok(Passage::Open)
+            }
+            Judgement::Decided(Decision::Reject(reply)) => Ok(answer(&reply)),
+            Judgement::KeysPending => {
+                self.waiting.entry(context_id).or_insert(now);
+                Ok(Passage::Waiting)
+            }
+        }
+    }
+
+    /// Judges every waiting request again: keys have come, or some have waited long enough.
+    pub(crate) fn admit_waiting(&mut self) {
+        let ids: Vec<u32> = self.waiting.keys().copied().collect();
+        for id in ids {
+            let outcome = stream::with_effective_context(id, self.root_id, || self.admit(id));
+            let resumed = match outcome {
+                Ok(Passage::Open) => stream::continue_request(id),
+                Ok(Passage::Answered | Passage::Waiting) => Ok(()),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = resumed {
+                // The stream is gone: its client has left.
+                log::debug!("a waiting request could not be resumed: {error}");
+                self.waiting.remove(&id);
+            }
+        }
+        if let Err(error) = stream::set_effective_context(self.root_id) {
+            log::error!("the root context could not be restored: {error}");
+        }
+    }
+
+    /// Forgets a request that is over.
+    pub(crate) fn forget(&mut self, context_id: u32) {
+        self.waiting.remove(&context_id);
+    }
+
+    pub(crate) fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+}
+
+/// The core's effects, performed: the one `match` over them.
+fn judge<'r>(authn: &Authn, now: UnixTime, head: RequestHead<'r>, may_wait: bool) -> Judgement<'r> {
+    let mut step = authn.begin(now, head);
+    loop {
+        step = match step {
+            Step::Decide(decision) => return Judgement::Decided(decision),
+            Step::VerifySignature(job, pending) => {
+                authn.resume(now, *pending, Outcome::Signature(crypto::verify(&job)))
+            }
+            Step::AwaitKeys(_, _) if may_wait => return Judgement::KeysPending,
+            Step::AwaitKeys(_, pending) => authn.resume(now, *pending, Outcome::KeysUnavailable),
+        }
+    }
+}
+
+/// Answers a request that cannot be judged.
+pub(crate) fn deny() -> Passage {
+    answer(&internal_error())
+}
+
+/// Answers the client. Should even that fail, the request stays paused until a timeout ends it: it never passes.
+fn answer(decided: &LocalReply) -> Passage {
+    let headers: Vec<(&str, &str)> = decided.headers.iter().map(|(name, value)| (*name, value.as_ref())).collect();
+    let details = format!("doorward_{}", decided.denial.code());
+    let reply = reply::LocalReply {
+        status: decided.status,
+        details: &details,
+        headers: &headers,
+        body: decided.body.as_bytes(),
+    };
+    if let Err(error) = reply.send() {
+        log::error!("a denial could not be sent: {error}");
+    }
+    Passage::Answered
+}
