@@ -9,5 +9,8 @@ mod fault;
 mod raw;
 mod uri;
 
+#[cfg(test)]
+mod tests;
+
 pub use compile::Config;
 pub use fault::{ConfigError, Fault};

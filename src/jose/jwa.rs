@@ -50,6 +50,28 @@ pub enum KeyFamily {
     Oct,
 }
 
+/// The hash that an algorithm signs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Sha2 {
+    /// SHA-256.
+    Sha256,
+    /// SHA-384.
+    Sha384,
+    /// SHA-512.
+    Sha512,
+}
+
+impl Sha2 {
+    /// Length of the hash in bytes.
+    pub const fn bytes(self) -> usize {
+        match self {
+            Self::Sha256 => 32,
+            Self::Sha384 => 48,
+            Self::Sha512 => 64,
+        }
+    }
+}
+
 impl Algorithm {
     /// Every algorithm.
     pub const ALL: [Self; 13] = [
@@ -105,6 +127,20 @@ impl Algorithm {
             Self::EdDsa => KeyFamily::Ed25519,
             Self::Hs256 | Self::Hs384 | Self::Hs512 => KeyFamily::Oct,
         }
+    }
+
+    /// The hash that it signs.
+    pub const fn hash(self) -> Sha2 {
+        match self {
+            Self::Rs256 | Self::Ps256 | Self::Es256 | Self::Hs256 => Sha2::Sha256,
+            Self::Rs384 | Self::Ps384 | Self::Es384 | Self::Hs384 => Sha2::Sha384,
+            Self::Rs512 | Self::Ps512 | Self::Es512 | Self::Hs512 | Self::EdDsa => Sha2::Sha512,
+        }
+    }
+
+    /// Whether it pads by RSASSA-PSS.
+    pub const fn is_pss(self) -> bool {
+        matches!(self, Self::Ps256 | Self::Ps384 | Self::Ps512)
     }
 
     /// Whether signer and verifier share the key, so that who can verify can forge.

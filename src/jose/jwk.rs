@@ -115,7 +115,7 @@ impl Jwk {
 
     /// Whether a signature by `algorithm` may be checked with this key.
     pub fn fits(&self, algorithm: Algorithm) -> bool {
-        self.family() == algorithm.key_family() && self.algorithm.is_none_or(|own| own == algorithm)
+        self.material.fits(algorithm) && self.algorithm.is_none_or(|own| own == algorithm)
     }
 }
 

@@ -10,6 +10,6 @@ mod jwk;
 mod jws;
 
 pub use header::{HeaderError, JoseHeader};
-pub use jwa::{Algorithm, KeyFamily};
+pub use jwa::{Algorithm, KeyFamily, Sha2};
 pub use jwk::{Jwk, JwkError, JwkSet, JwkSetError, KeyOrigin, SkippedKey};
 pub use jws::{JwsError, UnverifiedJws};

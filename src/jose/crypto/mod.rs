@@ -114,6 +114,15 @@ impl VerifyingKey {
         hmac::Key::new(secret).map(|key| Self(Material::Oct(key)))
     }
 
+    /// Whether the key is of the right kind, and long enough, for `algorithm`.
+    pub fn fits(&self, algorithm: Algorithm) -> bool {
+        let is_long_enough = match &self.0 {
+            Material::Oct(key) => key.fits(algorithm.hash()),
+            Material::Rsa(_) | Material::P256(_) | Material::P384(_) | Material::P521(_) | Material::Ed25519(_) => true,
+        };
+        is_long_enough && self.family() == algorithm.key_family()
+    }
+
     /// `kty` and `crv`.
     pub fn family(&self) -> KeyFamily {
         match &self.0 {
@@ -136,15 +145,16 @@ impl fmt::Debug for VerifyingKey {
 
 /// Answers `job` in pure Rust. A key that does not fit the algorithm answers [`Verdict::Invalid`].
 pub fn verify(job: &SignatureJob<'_>) -> Verdict {
-    let (message, signature) = (job.signing_input, &*job.signature);
-    let valid = match (&job.key.material().0, job.algorithm) {
-        (Material::Rsa(key), algorithm) => key.verify(algorithm, message, signature),
-        (Material::P256(key), Algorithm::Es256) => ecdsa::verify_p256(key, message, signature),
-        (Material::P384(key), Algorithm::Es384) => ecdsa::verify_p384(key, message, signature),
-        (Material::P521(key), Algorithm::Es512) => ecdsa::verify_p521(key, message, signature),
-        (Material::Ed25519(key), Algorithm::EdDsa) => key.verify(message, signature),
-        (Material::Oct(key), algorithm) => key.verify(algorithm, message, signature),
-        (Material::P256(_) | Material::P384(_) | Material::P521(_) | Material::Ed25519(_), _) => false,
-    };
+    let (hash, message, signature) = (job.algorithm.hash(), job.signing_input, &*job.signature);
+    let valid = job.key.fits(job.algorithm)
+        && match &job.key.material().0 {
+            Material::Rsa(key) if job.algorithm.is_pss() => key.verify_pss(hash, message, signature),
+            Material::Rsa(key) => key.verify_pkcs1(hash, message, signature),
+            Material::P256(key) => ecdsa::verify_p256(key, message, signature),
+            Material::P384(key) => ecdsa::verify_p384(key, message, signature),
+            Material::P521(key) => ecdsa::verify_p521(key, message, signature),
+            Material::Ed25519(key) => key.verify(message, signature),
+            Material::Oct(key) => key.verify(hash, message, signature),
+        };
     Verdict::from(valid)
 }

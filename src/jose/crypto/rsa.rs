@@ -1,6 +1,6 @@
 //! RSASSA-PKCS1-v1_5 and RSASSA-PSS: RFC 7518 sections 3.3 and 3.5, RFC 8017.
 
-use crate::jose::{Algorithm, JwkError};
+use crate::jose::{JwkError, Sha2};
 use rsa::traits::SignatureScheme;
 use rsa::{BoxedUint, Pkcs1v15Sign, Pss, RsaPublicKey};
 use sha2::{Digest, Sha256, Sha384, Sha512};
@@ -32,21 +32,19 @@ impl Key {
         RsaPublicKey::new(n, e).map(Self).map_err(|_| JwkError::NotRsa)
     }
 
-    pub(super) fn verify(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
-        match algorithm {
-            Algorithm::Rs256 => self.check(Pkcs1v15Sign::new::<Sha256>(), &Sha256::digest(message), signature),
-            Algorithm::Rs384 => self.check(Pkcs1v15Sign::new::<Sha384>(), &Sha384::digest(message), signature),
-            Algorithm::Rs512 => self.check(Pkcs1v15Sign::new::<Sha512>(), &Sha512::digest(message), signature),
-            Algorithm::Ps256 => self.check(Pss::<Sha256>::new(), &Sha256::digest(message), signature),
-            Algorithm::Ps384 => self.check(Pss::<Sha384>::new(), &Sha384::digest(message), signature),
-            Algorithm::Ps512 => self.check(Pss::<Sha512>::new(), &Sha512::digest(message), signature),
-            Algorithm::Es256
-            | Algorithm::Es384
-            | Algorithm::Es512
-            | Algorithm::EdDsa
-            | Algorithm::Hs256
-            | Algorithm::Hs384
-            | Algorithm::Hs512 => false,
+    pub(super) fn verify_pkcs1(&self, hash: Sha2, message: &[u8], signature: &[u8]) -> bool {
+        match hash {
+            Sha2::Sha256 => self.check(Pkcs1v15Sign::new::<Sha256>(), &Sha256::digest(message), signature),
+            Sha2::Sha384 => self.check(Pkcs1v15Sign::new::<Sha384>(), &Sha384::digest(message), signature),
+            Sha2::Sha512 => self.check(Pkcs1v15Sign::new::<Sha512>(), &Sha512::digest(message), signature),
+        }
+    }
+
+    pub(super) fn verify_pss(&self, hash: Sha2, message: &[u8], signature: &[u8]) -> bool {
+        match hash {
+            Sha2::Sha256 => self.check(Pss::<Sha256>::new(), &Sha256::digest(message), signature),
+            Sha2::Sha384 => self.check(Pss::<Sha384>::new(), &Sha384::digest(message), signature),
+            Sha2::Sha512 => self.check(Pss::<Sha512>::new(), &Sha512::digest(message), signature),
         }
     }
 

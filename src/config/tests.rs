@@ -1,0 +1,242 @@
+//! Documents and what becomes of them, one line each.
+
+use super::Config;
+use crate::authn::TokenLocation;
+use crate::jose::Algorithm;
+use crate::oidc::KeySetSource;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// A document without fault, as small as one can be.
+fn smallest() -> Value {
+    json!({
+        "providers": {"corp": {
+            "issuer": "https://login.example.com/",
+            "audiences": ["api"],
+            "jwks": {"remote": {"uri": "https://login.example.com/jwks", "cluster": "idp"}},
+        }},
+        "rules": [{"match": {}, "require": {"provider": "corp"}}],
+    })
+}
+
+/// `smallest` with `value` at a JSON pointer's place (its parents must be there); `null` takes the place away.
+fn with(pointer: &str, value: Value) -> Value {
+    let mut document = smallest();
+    let (parent, name) = pointer.rsplit_once('/').unwrap();
+    match document.pointer_mut(parent).unwrap() {
+        Value::Object(members) if value.is_null() => drop(members.remove(name)),
+        Value::Object(members) => drop(members.insert(name.into(), value)),
+        Value::Array(items) => items.insert(name.parse().unwrap(), value),
+        other => panic!("{other}"),
+    }
+    document
+}
+
+fn faults(document: &Value) -> Vec<String> {
+    match Config::load(document.to_string().as_bytes()) {
+        Ok(_) => vec![],
+        Err(error) => error.faults().iter().map(ToString::to_string).collect(),
+    }
+}
+
+/// One change to `smallest` must give exactly one fault, which starts like this.
+fn check(pointer: &str, value: Value, expected: &str) {
+    let found = faults(&with(pointer, value.clone()));
+    assert!(found.len() == 1 && found[0].starts_with(expected), "{pointer} = {value}\n{found:#?}\n{expected}");
+}
+
+fn accept(pointer: &str, value: Value) -> Config {
+    let document = with(pointer, value);
+    Config::load(document.to_string().as_bytes()).unwrap_or_else(|error| panic!("{document}\n{error}"))
+}
+
+#[test]
+fn defaults_are_strict() {
+    let config = Config::load(smallest().to_string().as_bytes()).unwrap();
+    let provider = &config.policy().providers[0];
+    assert!(provider.algorithms.iter().all(|algorithm| !algorithm.is_symmetric()));
+    assert_eq!(provider.algorithms.len(), 10);
+    assert_eq!(provider.claims.clock_skew, Duration::from_secs(60));
+    assert_eq!(provider.claims.token_types, ["JWT", "at+jwt"]);
+    assert!(!provider.claims.allow_no_expiry && !provider.forward_token);
+    let bearer = TokenLocation::Header { name: "authorization".into(), scheme: Some("Bearer".into()) };
+    assert_eq!(provider.locations, [bearer]);
+    assert!(!config.policy().bypass_cors_preflight);
+    assert_eq!(config.policy().max_token_bytes, 16384);
+    let KeySetSource::Remote(remote) = &config.key_sources()[0] else { panic!() };
+    assert_eq!((remote.timeout, remote.refresh), (Duration::from_secs(5), Duration::from_secs(300)));
+    assert_eq!((remote.authority.as_str(), remote.path.as_str()), ("login.example.com", "/jwks"));
+}
+
+#[test]
+fn unset_means_deny() {
+    assert_eq!(
+        faults(&json!({})),
+        ["rules: expected at least one rule: without any, every request is denied"]
+    );
+    check("/rules", json!([]), "rules: expected at least one rule");
+    check("/rules/0/match", Value::Null, "rules[0].match: expected what the rule is for");
+    check("/rules/0/require", Value::Null, "rules[0]: expected exactly one of allow, require");
+    check("/providers/corp/issuer", Value::Null, "providers.corp.issuer: expected the value of \"iss\"");
+    check("/providers/corp/audiences", Value::Null, "providers.corp.audiences: expected a list of audiences");
+    check("/providers/corp/audiences", json!([]), "providers.corp.audiences: expected at least one audience");
+    check("/providers/corp/jwks", Value::Null, "providers.corp.jwks: expected one of remote, inline");
+    check("/providers/corp/algorithms", json!([]), "providers.corp.algorithms: expected at least one");
+    check("/providers/corp/token_types", json!([]), "providers.corp.token_types: expected at least one");
+    check("/providers/corp/from", json!([]), "providers.corp.from: expected at least one place");
+    check("/rules/0/match/hosts", json!([]), "rules[0].match.hosts: expected at least one host");
+}
+
+#[test]
+fn provider_faults_name_their_place() {
+    let corp = |member: &str, value: Value, expected: &str| {
+        check(&format!("/providers/corp/{member}"), value, &format!("providers.corp.{expected}"));
+    };
+    corp("issuer", json!(""), "issuer: expected the value");
+    corp("issuer", json!("https://a/{t}/"), "issuer: expected a claim for part {t}");
+    corp("issuer_allow", json!({"t": ["a"]}), "issuer_allow.t: the issuer has no part {t}");
+    corp("danger_any_audience", json!(true), "audiences: expected no audiences beside danger_any_audience");
+    corp("algorithms", json!(["RS256", "none"]), "algorithms[1]: expected one of RS256");
+    corp("algorithms", json!(["HS256"]), "jwks: expected inline keys, because HS256 uses a shared secret");
+    corp("clock_skew", json!("11m"), "clock_skew: expected 0ns to 600s");
+    corp("clock_skew", json!("soon"), "clock_skew: expected a whole number with a unit");
+    corp("max_lifetime", json!("0s"), "max_lifetime: expected at least 1s");
+    corp("required_claims", json!([["sub"], []]), "required_claims[1]: expected the names");
+    corp("from", json!([{}]), "from[0]: expected exactly one of header, cookie, query");
+    corp("from", json!([{"cookie": "a", "query": "b"}]), "from[0]: expected exactly one of");
+    corp("from", json!([{"cookie": "a", "scheme": "Bearer"}]), "from[0].scheme: expected a header");
+    corp("from", json!([{"header": "a b"}]), "from[0].header: expected a header name");
+    corp("from", json!([{"header": "x", "scheme": "Bea rer"}]), "from[0].scheme: expected an authentication scheme");
+    corp("from", json!([{"header": "Authorization"}]), "from[0]: expected a scheme for the authorization header");
+    corp("from", json!([{"cookie": "a=b"}]), "from[0].cookie: expected a cookie name");
+    corp("jwks/remote/uri", Value::Null, "jwks.remote.uri: expected the address");
+    corp("jwks/remote/uri", json!("login.example.com"), "jwks.remote.uri: expected an absolute https URI");
+    corp("jwks/remote/uri", json!("http://a/"), "jwks.remote.uri: expected https");
+    corp("jwks/remote/cluster", json!(""), "jwks.remote.cluster: expected the name of a cluster");
+    corp("jwks/remote/timeout", json!("0s"), "jwks.remote.timeout: expected 100ms to 60s");
+    corp("jwks/remote/refresh", json!("100ms"), "jwks.remote.refresh: expected 1s to 86400s");
+    corp("jwks", json!({"inline": {"keys": []}}), "jwks.inline.keys: expected at least one key");
+    corp("jwks", json!({"inline": {"keys": [{"kty": "EC"}]}}), "jwks.inline.keys[0]: expected member \"x\"");
+    corp("jwks", json!({"inline": {}}), "jwks.inline: expected member \"keys\"");
+}
+
+#[test]
+fn rule_faults_name_their_place() {
+    let rule = |member: &str, value: Value, expected: &str| {
+        check(&format!("/rules/0/{member}"), value, &format!("rules[0]{expected}"));
+    };
+    rule("allow", json!("anonymous"), ": expected exactly one of allow, require");
+    rule("match/hosts", json!(["a:80"]), ".match.hosts[0]: expected a host without port");
+    rule("match/methods", json!(["get"]), ".match.methods[0]: expected a method in upper case");
+    rule("match/path", json!({"prefix": "admin"}), ".match.path.prefix: expected a path that starts with /");
+    rule("match/path", json!({"exact": "/a/../b"}), ".match.path.exact: the path has more than one reading");
+    rule("match/path", json!({"exact": "/a?b"}), ".match.path.exact: expected a path without query");
+    rule("match/path", json!({"template": "/a{b}"}), ".match.path.template: expected segments such as");
+    rule("require", json!({}), ".require: expected exactly one of provider, any, all");
+    rule("require", json!({"provider": "nobody"}), ".require.provider: expected the name of a provider (corp), but found \"nobody\"");
+    rule("require", json!({"provider": "corp", "any": []}), ".require: expected exactly one of provider, any");
+    rule("require", json!({"any": []}), ".require.any: expected at least one member");
+    rule("require", json!({"any": [{"provider": "corp"}], "scopes": ["a"]}), ".require: expected scopes and claims inside");
+    rule("require", json!({"any": [{"any": []}]}), ".require.any[0]: expected provider, scopes and claims only");
+    rule("require", json!({"all": []}), ".require.all: expected at least one member");
+    rule("require", json!({"all": [{"all": []}]}), ".require.all[0].all: expected provider or any inside all");
+    rule("require", json!({"all": [{"provider": "corp"}], "allow_missing": true}), ".require: expected nothing beside all");
+    rule("require/scopes", json!(["a b"]), ".require.scopes[0]: expected one scope");
+    rule("require/claims", json!([{"path": ["a"]}]), ".require.claims[0]: expected exactly one of equals");
+    rule("require/claims", json!([{"path": [], "equals": 1}]), ".require.claims[0].path: expected the names");
+    rule("require/claims", json!([{"path": ["a"], "equals": [1]}]), ".require.claims[0].equals: expected a string, number or boolean");
+    rule("require/claims", json!([{"path": ["a"], "one_of": []}]), ".require.claims[0].one_of: expected at least one value");
+}
+
+#[test]
+fn header_faults_name_their_place() {
+    let header = |value: Value, expected: &str| check("/identity_headers", json!([{"header": "x-a", "claim": ["a"]}, value]), expected);
+    header(json!({"claim": ["b"]}), "identity_headers[1].header: expected a header name");
+    header(json!({"header": "x-b"}), "identity_headers[1].claim: expected the names");
+    header(json!({"header": "X_A", "claim": ["b"]}), "identity_headers[1].header: header \"x_a\" is there already, or is an alias");
+    header(json!({"header": ":path", "claim": ["b"]}), "identity_headers[1].header: expected a header name");
+    header(json!({"header": "Host", "claim": ["b"]}), "identity_headers[1].header: header \"host\" has a meaning of its own");
+    header(json!({"header": "x-b", "claim": ["b"], "provider": "no"}), "identity_headers[1].provider: expected the name");
+    check("/payload_header", json!("cookie"), "payload_header: header \"cookie\" has a meaning");
+    check("/challenge", json!({"realm": "a\"b"}), "challenge.realm: expected visible ASCII");
+    check("/challenge", json!({"resource_metadata": "/x"}), "challenge.resource_metadata: expected an absolute");
+    check("/limits", json!({"max_token_bytes": 1}), "limits.max_token_bytes: expected 256 to 1048576 bytes, but found 1");
+}
+
+#[test]
+fn a_token_header_cannot_be_an_identity_header() {
+    let mut document = with("/providers/corp/from", json!([{"cookie": "c"}, {"header": "X_A"}]));
+    document["identity_headers"] = json!([{"header": "x-a", "claim": ["a"]}]);
+    assert_eq!(faults(&document), ["providers.corp.from[1]: header \"x_a\" is also an identity header, or an alias of one"]);
+}
+
+#[test]
+fn all_faults_are_reported_at_once() {
+    let found = faults(&json!({
+        "providers": {"a": {"issuer": "x", "audience": ["api"], "clock_skew": 7, "algorithms": ["HS1"]}},
+        "rules": [{"match": {"path": {"prefix": "//"}}, "require": {"provider": "b"}}, {"match": {}}],
+        "colour": "red",
+    }));
+    let places: Vec<_> = found.iter().map(|fault| fault.split(": ").next().unwrap()).collect();
+    let expected = [
+        "colour", "providers.a.algorithms[0]", "providers.a.audience", "providers.a.audiences", "providers.a.clock_skew",
+        "providers.a.jwks", "rules[0].match.path.prefix", "rules[0].require.provider", "rules[1]",
+    ];
+    assert_eq!(places, expected, "{found:#?}");
+}
+
+#[test]
+fn secrets_are_not_in_faults() {
+    let key = json!({"keys": [{"kty": "oct", "k": "c2VjcmV0LXNlY3JldA", "alg": 7}]});
+    let mut document = with("/providers/corp/jwks", json!({"inline": key}));
+    document["providers"]["corp"]["algorithms"] = json!(["HS256"]);
+    let found = faults(&document).join("\n");
+    assert!(!found.is_empty() && !found.contains("c2Vj"), "{found}");
+}
+
+#[test]
+fn templates_stand_for_the_allowed_issuers_only() {
+    let mut document = with("/providers/corp/issuer", json!("https://login.microsoftonline.com/{tenant}/v2.0"));
+    document["providers"]["corp"]["issuer_claims"] = json!({"tenant": "tid"});
+    document["providers"]["corp"]["issuer_allow"] = json!({"tenant": ["t1", "t2"]});
+    let config = Config::load(document.to_string().as_bytes()).unwrap();
+    let mut issuers: Vec<_> = config.policy().issuers.keys().cloned().collect();
+    issuers.sort();
+    assert_eq!(issuers, ["https://login.microsoftonline.com/t1/v2.0", "https://login.microsoftonline.com/t2/v2.0"]);
+}
+
+#[test]
+fn one_issuer_must_lead_to_one_provider_of_a_group() {
+    let mut document = smallest();
+    document["providers"]["again"] = document["providers"]["corp"].clone();
+    assert_eq!(faults(&document), Vec::<String>::new(), "in different rules they may share an issuer");
+    document["rules"][0]["require"] = json!({"any": [{"provider": "corp"}, {"provider": "again"}]});
+    assert_eq!(
+        faults(&document),
+        ["rules[0].require: expected each issuer at one provider of the group, but \"https://login.example.com/\" is at several"]
+    );
+}
+
+#[test]
+fn shared_secrets_are_taken_only_inline_and_named() {
+    let secret = json!({"inline": {"keys": [{"kty": "oct", "k": "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"}]}});
+    check("/providers/corp/jwks", secret.clone(), "providers.corp.jwks.inline.keys[0]: no algorithm of this provider fits");
+    let mut document = with("/providers/corp/jwks", secret);
+    document["providers"]["corp"]["algorithms"] = json!(["HS256"]);
+    assert_eq!(faults(&document), Vec::<String>::new());
+    // A secret of 32 bytes is too short for a hash of 64 (RFC 7518 section 3.2).
+    document["providers"]["corp"]["algorithms"] = json!(["HS512"]);
+    assert_eq!(faults(&document), ["providers.corp.jwks.inline.keys[0]: no algorithm of this provider fits the key"]);
+}
+
+#[test]
+fn what_is_written_is_taken() {
+    let config = accept(
+        "/providers/corp/algorithms",
+        json!(["Ed25519", "ES256"]),
+    );
+    assert_eq!(config.policy().providers[0].algorithms, [Algorithm::EdDsa, Algorithm::Es256]);
+    accept("/rules/0/match/hosts", json!(["api.example.com", "*.example.com", "[::1]"]));
+    accept("/rules/0/require", json!({"all": [{"provider": "corp", "allow_missing": true}]}));
+    accept("/challenge", json!({"realm": "api", "resource_metadata": "https://a/.well-known/oauth-protected-resource"}));
+}
