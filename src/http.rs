@@ -46,7 +46,9 @@ impl fmt::Debug for HeaderMutation<'_> {
         match self {
             Self::Remove(name) => write!(f, "Remove({})", name.escape_ascii()),
             Self::Set(name, value) => write!(f, "Set({}, <{} bytes>)", name.escape_ascii(), value.len()),
-            Self::Append(name, value) => write!(f, "Append({}, <{} bytes>)", name.escape_ascii(), value.len()),
+            Self::Append(name, value) => {
+                write!(f, "Append({}, <{} bytes>)", name.escape_ascii(), value.len())
+            }
         }
     }
 }
@@ -100,7 +102,8 @@ mod tests {
 
     #[test]
     fn authority_wins_over_host() {
-        let fields = [field("host", "b"), field(":authority", "a"), field(":method", "GET"), field(":path", "/x?y")];
+        let fields =
+            [field("host", "b"), field(":authority", "a"), field(":method", "GET"), field(":path", "/x?y")];
         let head = RequestHead::new(&fields);
         assert_eq!((head.method, head.path, head.authority), (&b"GET"[..], &b"/x?y"[..], &b"a"[..]));
         let fields = [field("Host", "b")];

@@ -61,7 +61,9 @@ fn find_at<'r>(head: &RequestHead<'r>, location: &TokenLocation) -> Result<Optio
             (Some(value), None) => Ok(Some(value)),
             (Some(value), Some(scheme)) => after_scheme(value, scheme),
         },
-        TokenLocation::Cookie(name) => at_most_one(cookies(head).filter_map(|pair| value_of(pair, name.as_bytes()))),
+        TokenLocation::Cookie(name) => {
+            at_most_one(cookies(head).filter_map(|pair| value_of(pair, name.as_bytes())))
+        }
         TokenLocation::Query(name) => {
             at_most_one(query(head.path).filter(|pair| is_parameter(pair, name)).map(parameter_value))
         }
@@ -76,7 +78,10 @@ fn at_most_one<'r>(mut values: impl Iterator<Item = &'r [u8]>) -> Result<Option<
 }
 
 fn fields<'r>(head: &RequestHead<'r>, name: &str) -> impl Iterator<Item = &'r [u8]> {
-    head.fields.iter().filter(move |field| field.name.eq_ignore_ascii_case(name.as_bytes())).map(|field| field.value)
+    head.fields
+        .iter()
+        .filter(move |field| field.name.eq_ignore_ascii_case(name.as_bytes()))
+        .map(|field| field.value)
 }
 
 /// `None` for another scheme: Basic beside a rule for bearer tokens is no token, not a bad one.
@@ -88,7 +93,11 @@ fn after_scheme<'r>(value: &'r [u8], scheme: &str) -> Result<Option<&'r [u8]>, B
     let token = rest.trim_ascii();
     // RFC 6750 section 2.1, b64token; a comma or an inner space would be a second credential.
     let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(byte);
-    if token.is_empty() || !token.iter().all(is_token) { Err(BearerError::Malformed) } else { Ok(Some(token)) }
+    if token.is_empty() || !token.iter().all(is_token) {
+        Err(BearerError::Malformed)
+    } else {
+        Ok(Some(token))
+    }
 }
 
 /// The pairs of every `cookie` field (RFC 6265 section 4.2.1).
@@ -179,7 +188,11 @@ mod tests {
         TokenLocation::Header { name: "authorization".into(), scheme: Some("Bearer".into()) }
     }
 
-    fn check(fields: &[(&str, &str)], locations: &[TokenLocation], expected: Result<Option<&str>, BearerError>) {
+    fn check(
+        fields: &[(&str, &str)],
+        locations: &[TokenLocation],
+        expected: Result<Option<&str>, BearerError>,
+    ) {
         let fields: Vec<_> =
             fields.iter().map(|(n, v)| HeaderField { name: n.as_bytes(), value: v.as_bytes() }).collect();
         let locations: Vec<_> = locations.iter().collect();
@@ -196,7 +209,15 @@ mod tests {
         for value in ["", "Basic dTpw", "Bearertoken", "Bear", "DPoP t"] {
             check(&[("authorization", value)], &[bearer()], Ok(None));
         }
-        for value in ["Bearer", "Bearer ", "Bearer a b", "Bearer a, Bearer b", "Bearer a,b", "Bearer \"a\"", "Bearer ü"] {
+        for value in [
+            "Bearer",
+            "Bearer ",
+            "Bearer a b",
+            "Bearer a, Bearer b",
+            "Bearer a,b",
+            "Bearer \"a\"",
+            "Bearer ü",
+        ] {
             check(&[("authorization", value)], &[bearer()], Err(BearerError::Malformed));
         }
     }
@@ -207,8 +228,16 @@ mod tests {
         check(&[("authorization", "Bearer a"), ("cookie", "s=b")], &both, Err(BearerError::Repeated));
         check(&[("authorization", "Bearer a"), ("cookie", "s2=b")], &both, Ok(Some("a")));
         // The same token twice is refused as well: nothing says that an upstream reads the same one.
-        check(&[("authorization", "Bearer a"), ("Authorization", "Bearer a")], &both, Err(BearerError::Repeated));
-        check(&[("authorization", "Basic x"), ("authorization", "Bearer a")], &both, Err(BearerError::Repeated));
+        check(
+            &[("authorization", "Bearer a"), ("Authorization", "Bearer a")],
+            &both,
+            Err(BearerError::Repeated),
+        );
+        check(
+            &[("authorization", "Basic x"), ("authorization", "Bearer a")],
+            &both,
+            Err(BearerError::Repeated),
+        );
         check(&[("cookie", "s=a; s=b")], &both, Err(BearerError::Repeated));
         check(&[("cookie", "s=a"), ("cookie", "s=b")], &both, Err(BearerError::Repeated));
         let query = [TokenLocation::Query("access_token".into())];
@@ -250,7 +279,10 @@ mod tests {
             set(":path", "/p?a=1&b=%20"),
         ];
         assert_eq!(strip(&head, &[&bearer(), &cookie, &query]), expected);
-        let only = [HeaderField { name: b"cookie", value: b"s=tok" }, HeaderField { name: b":path", value: b"/p?t=x" }];
+        let only = [
+            HeaderField { name: b"cookie", value: b"s=tok" },
+            HeaderField { name: b":path", value: b"/p?t=x" },
+        ];
         let expected = [HeaderMutation::Remove(Cow::Borrowed(&b"cookie"[..])), set(":path", "/p")];
         assert_eq!(strip(&RequestHead::new(&only), &[&cookie, &query]), expected);
         assert_eq!(strip(&RequestHead::new(&only), &[]), []);

@@ -67,7 +67,9 @@ impl AuthnPolicy {
     pub(super) fn locations(&self, group: &AnyOf) -> Vec<&TokenLocation> {
         let mut places: Vec<&TokenLocation> = Vec::new();
         for alternative in &group.alternatives {
-            for location in self.provider(alternative.provider).into_iter().flat_map(|provider| &provider.locations) {
+            for location in
+                self.provider(alternative.provider).into_iter().flat_map(|provider| &provider.locations)
+            {
                 if !places.contains(&location) {
                     places.push(location);
                 }

@@ -145,12 +145,14 @@ impl Denial {
 
     /// The one map to the wire. No wildcard: a new denial does not compile until it is here.
     const fn wire(self) -> Wire {
-        use Blame::{Bug, Client, Issuer, Operator};
         use BearerCode::{InsufficientScope, InvalidRequest, InvalidToken};
+        use Blame::{Bug, Client, Issuer, Operator};
         use ChallengeKind::{Error, None, Plain};
         let (code, status, challenge, title, blame) = match self {
             Self::NoMatchingRule => ("no_matching_rule", 403, None, "No rule allows this request", Client),
-            Self::PathNotAccepted => ("path_not_accepted", 400, None, "The path has more than one reading", Client),
+            Self::PathNotAccepted => {
+                ("path_not_accepted", 400, None, "The path has more than one reading", Client)
+            }
             Self::TokenMissing => ("token_missing", 401, Plain, "A token is required", Client),
             Self::TokenRepeated => {
                 ("token_repeated", 400, Error(InvalidRequest), "More than one token was sent", Client)
@@ -158,54 +160,94 @@ impl Denial {
             Self::CredentialsMalformed => {
                 ("credentials_malformed", 400, Error(InvalidRequest), "The credentials are malformed", Client)
             }
-            Self::TokenTooLarge => ("token_too_large", 401, Error(InvalidToken), "The token is too large", Client),
-            Self::TokenMalformed => ("token_malformed", 401, Error(InvalidToken), "The token is malformed", Client),
-            Self::AlgorithmNotAllowed => {
-                ("algorithm_not_allowed", 401, Error(InvalidToken), "The token's algorithm is not accepted", Client)
+            Self::TokenTooLarge => {
+                ("token_too_large", 401, Error(InvalidToken), "The token is too large", Client)
             }
-            Self::TokenTypeNotAllowed => {
-                ("token_type_not_allowed", 401, Error(InvalidToken), "The token's type is not accepted", Client)
+            Self::TokenMalformed => {
+                ("token_malformed", 401, Error(InvalidToken), "The token is malformed", Client)
             }
+            Self::AlgorithmNotAllowed => (
+                "algorithm_not_allowed",
+                401,
+                Error(InvalidToken),
+                "The token's algorithm is not accepted",
+                Client,
+            ),
+            Self::TokenTypeNotAllowed => (
+                "token_type_not_allowed",
+                401,
+                Error(InvalidToken),
+                "The token's type is not accepted",
+                Client,
+            ),
             Self::IssuerNotAllowed => {
                 ("issuer_not_allowed", 401, Error(InvalidToken), "The token's issuer is not accepted", Client)
             }
-            Self::IssuerMismatch => {
-                ("issuer_mismatch", 401, Error(InvalidToken), "The token's issuer and claims disagree", Client)
+            Self::IssuerMismatch => (
+                "issuer_mismatch",
+                401,
+                Error(InvalidToken),
+                "The token's issuer and claims disagree",
+                Client,
+            ),
+            Self::AudienceNotAllowed => (
+                "audience_not_allowed",
+                401,
+                Error(InvalidToken),
+                "The token is for another audience",
+                Client,
+            ),
+            Self::TokenExpired => {
+                ("token_expired", 401, Error(InvalidToken), "The token has expired", Client)
             }
-            Self::AudienceNotAllowed => {
-                ("audience_not_allowed", 401, Error(InvalidToken), "The token is for another audience", Client)
-            }
-            Self::TokenExpired => ("token_expired", 401, Error(InvalidToken), "The token has expired", Client),
             Self::TokenNotYetValid => {
                 ("token_not_yet_valid", 401, Error(InvalidToken), "The token is not valid yet", Client)
             }
-            Self::TokenIssuedInFuture => {
-                ("token_issued_in_future", 401, Error(InvalidToken), "The token was issued in the future", Client)
-            }
+            Self::TokenIssuedInFuture => (
+                "token_issued_in_future",
+                401,
+                Error(InvalidToken),
+                "The token was issued in the future",
+                Client,
+            ),
             Self::TokenLifetimeTooLong => {
                 ("token_lifetime_too_long", 401, Error(InvalidToken), "The token lives too long", Issuer)
             }
-            Self::ClaimMissing => ("claim_missing", 401, Error(InvalidToken), "The token lacks a claim", Issuer),
+            Self::ClaimMissing => {
+                ("claim_missing", 401, Error(InvalidToken), "The token lacks a claim", Issuer)
+            }
             Self::ClaimMalformed => {
                 ("claim_malformed", 401, Error(InvalidToken), "The token has a malformed claim", Issuer)
             }
-            Self::KeyNotFound => ("key_not_found", 401, Error(InvalidToken), "The token's key is not known", Client),
+            Self::KeyNotFound => {
+                ("key_not_found", 401, Error(InvalidToken), "The token's key is not known", Client)
+            }
             Self::SignatureInvalid => {
                 ("signature_invalid", 401, Error(InvalidToken), "The token's signature is not valid", Client)
             }
             Self::ScopeMissing => {
                 ("scope_missing", 403, Error(InsufficientScope), "The token lacks a scope", Client)
             }
-            Self::ClaimNotAllowed => {
-                ("claim_not_allowed", 403, Error(InsufficientScope), "The token's claims do not allow this", Client)
-            }
-            Self::IdentityClaimMissing => {
-                ("identity_claim_missing", 403, None, "The token lacks a claim that identifies the caller", Issuer)
-            }
+            Self::ClaimNotAllowed => (
+                "claim_not_allowed",
+                403,
+                Error(InsufficientScope),
+                "The token's claims do not allow this",
+                Client,
+            ),
+            Self::IdentityClaimMissing => (
+                "identity_claim_missing",
+                403,
+                None,
+                "The token lacks a claim that identifies the caller",
+                Issuer,
+            ),
             Self::IdentityClaimUnsafe => {
                 ("identity_claim_unsafe", 403, None, "A claim cannot be passed on safely", Operator)
             }
-            Self::KeysUnavailable => ("keys_unavailable", 503, None, "The issuer's keys are not available", Issuer),
+            Self::KeysUnavailable => {
+                ("keys_unavailable", 503, None, "The issuer's keys are not available", Issuer)
+            }
             Self::InternalError => ("internal_error", 500, None, "The request could not be judged", Bug),
         };
         Wire { code, status, challenge, title, blame }
@@ -306,7 +348,8 @@ impl Rejection {
         }
         attributes.extend(self.scopes.as_deref().map(|scopes| ("scope", scopes)));
         attributes.extend(challenge.resource_metadata.as_deref().map(|url| ("resource_metadata", url)));
-        let list: Vec<String> = attributes.iter().map(|(name, value)| format!("{name}=\"{value}\"")).collect();
+        let list: Vec<String> =
+            attributes.iter().map(|(name, value)| format!("{name}=\"{value}\"")).collect();
         Some(format!("Bearer {}", list.join(", ")).trim_end().to_owned())
     }
 }
@@ -322,7 +365,9 @@ mod tests {
         assert_eq!(codes.len(), Denial::ALL.len());
         for denial in Denial::ALL {
             assert!(denial.code().bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{denial}");
-            assert!(denial.title().bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\' || b == b' '));
+            assert!(
+                denial.title().bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\' || b == b' ')
+            );
         }
     }
 
@@ -354,7 +399,10 @@ mod tests {
             &bare,
             Some(r#"Bearer error="invalid_token", error_description="The token has expired""#),
         );
-        let full = Challenge { realm: Some("api".into()), resource_metadata: Some("https://a/.well-known/x".into()) };
+        let full = Challenge {
+            realm: Some("api".into()),
+            resource_metadata: Some("https://a/.well-known/x".into()),
+        };
         check(
             Denial::TokenMissing,
             &full,

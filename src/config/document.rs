@@ -60,7 +60,9 @@ impl Removed {
         for (at, step) in steps.iter().enumerate() {
             path = match step {
                 Step::Member(name) => path.member(name),
-                Step::Item(index) => path.item(self.original_index(steps.get(..at).unwrap_or_default(), *index)),
+                Step::Item(index) => {
+                    path.item(self.original_index(steps.get(..at).unwrap_or_default(), *index))
+                }
             };
         }
         path
@@ -69,7 +71,10 @@ impl Removed {
     fn original_index(&self, list: &[Step], index: usize) -> usize {
         // Undone in the order of removal, last first, each moves the item one place back.
         let removals = self.0.iter().rev().filter(|(path, _)| path == list);
-        removals.fold(index, |index, (_, removed)| if *removed <= index { index.saturating_add(1) } else { index })
+        removals.fold(
+            index,
+            |index, (_, removed)| if *removed <= index { index.saturating_add(1) } else { index },
+        )
     }
 
     /// Takes the value at `steps` out, or the nearest one around it. `false` if that is the document itself.
@@ -141,7 +146,10 @@ mod tests {
     fn what_is_no_document_is_one_fault() {
         check("", &["(document): not JSON at line 1, column 0: EOF while parsing a value"]);
         check("[]", &["(document): expected a JSON object"]);
-        check(r#"{"rules":[],"rules":[]}"#, &[r#"(document): expected each member once, but found two members "rules""#]);
+        check(
+            r#"{"rules":[],"rules":[]}"#,
+            &[r#"(document): expected each member once, but found two members "rules""#],
+        );
         check(r#"{"rules":7}"#, &["rules: invalid type: integer `7`, expected a sequence"]);
     }
 }

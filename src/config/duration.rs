@@ -30,14 +30,28 @@ mod tests {
 
     #[test]
     fn units_are_needed_and_known() {
-        let check = |text: &str, millis: u64| assert_eq!(parse(text), Ok(Duration::from_millis(millis)), "{text}");
+        let check =
+            |text: &str, millis: u64| assert_eq!(parse(text), Ok(Duration::from_millis(millis)), "{text}");
         check("250ms", 250);
         check("30s", 30_000);
         check("5m", 300_000);
         check("24h", 86_400_000);
         check("7d", 604_800_000);
         check("0s", 0);
-        for text in ["", "5", "s", "-5s", "+5s", "5 s", "5S", "1.5h", "1h30m", "99999999999999999999s", "18446744073709551615d", "٣s"] {
+        for text in [
+            "",
+            "5",
+            "s",
+            "-5s",
+            "+5s",
+            "5 s",
+            "5S",
+            "1.5h",
+            "1h30m",
+            "99999999999999999999s",
+            "18446744073709551615d",
+            "٣s",
+        ] {
             assert_eq!(parse(text), Err(NotADuration(text.into())), "{text}");
         }
     }

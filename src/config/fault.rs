@@ -47,7 +47,8 @@ pub(super) struct Path(String);
 impl Path {
     pub(super) fn member(&self, name: &str) -> Self {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
-        let name = if !name.is_empty() && name.chars().all(plain) { name.to_owned() } else { format!("{name:?}") };
+        let name =
+            if !name.is_empty() && name.chars().all(plain) { name.to_owned() } else { format!("{name:?}") };
         Self(if self.0.is_empty() { name } else { format!("{}.{name}", self.0) })
     }
 

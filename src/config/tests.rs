@@ -42,7 +42,10 @@ fn faults(document: &Value) -> Vec<String> {
 /// One change to `smallest` must give exactly one fault, which starts like this.
 fn check(pointer: &str, value: Value, expected: &str) {
     let found = faults(&with(pointer, value.clone()));
-    assert!(found.len() == 1 && found[0].starts_with(expected), "{pointer} = {value}\n{found:#?}\n{expected}");
+    assert!(
+        found.len() == 1 && found[0].starts_with(expected),
+        "{pointer} = {value}\n{found:#?}\n{expected}"
+    );
 }
 
 fn accept(pointer: &str, value: Value) -> Config {
@@ -106,8 +109,16 @@ fn provider_faults_name_their_place() {
     corp("from", json!([{"cookie": "a", "query": "b"}]), "from[0]: expected exactly one of");
     corp("from", json!([{"cookie": "a", "scheme": "Bearer"}]), "from[0].scheme: expected a header");
     corp("from", json!([{"header": "a b"}]), "from[0].header: expected a header name");
-    corp("from", json!([{"header": "x", "scheme": "Bea rer"}]), "from[0].scheme: expected an authentication scheme");
-    corp("from", json!([{"header": "Authorization"}]), "from[0]: expected a scheme for the authorization header");
+    corp(
+        "from",
+        json!([{"header": "x", "scheme": "Bea rer"}]),
+        "from[0].scheme: expected an authentication scheme",
+    );
+    corp(
+        "from",
+        json!([{"header": "Authorization"}]),
+        "from[0]: expected a scheme for the authorization header",
+    );
     corp("from", json!([{"cookie": "a=b"}]), "from[0].cookie: expected a cookie name");
     corp("jwks/remote/uri", Value::Null, "jwks.remote.uri: expected the address");
     corp("jwks/remote/uri", json!("login.example.com"), "jwks.remote.uri: expected an absolute https URI");
@@ -133,41 +144,95 @@ fn rule_faults_name_their_place() {
     rule("match/path", json!({"exact": "/a?b"}), ".match.path.exact: expected a path without query");
     rule("match/path", json!({"template": "/a{b}"}), ".match.path.template: expected segments such as");
     rule("require", json!({}), ".require: expected exactly one of provider, any, all");
-    rule("require", json!({"provider": "nobody"}), ".require.provider: expected the name of a provider (corp), but found \"nobody\"");
-    rule("require", json!({"provider": "corp", "any": []}), ".require: expected exactly one of provider, any");
+    rule(
+        "require",
+        json!({"provider": "nobody"}),
+        ".require.provider: expected the name of a provider (corp), but found \"nobody\"",
+    );
+    rule(
+        "require",
+        json!({"provider": "corp", "any": []}),
+        ".require: expected exactly one of provider, any",
+    );
     rule("require", json!({"any": []}), ".require.any: expected at least one member");
-    rule("require", json!({"any": [{"provider": "corp"}], "scopes": ["a"]}), ".require: expected scopes and claims inside");
-    rule("require", json!({"any": [{"any": []}]}), ".require.any[0]: expected provider, scopes and claims only");
+    rule(
+        "require",
+        json!({"any": [{"provider": "corp"}], "scopes": ["a"]}),
+        ".require: expected scopes and claims inside",
+    );
+    rule(
+        "require",
+        json!({"any": [{"any": []}]}),
+        ".require.any[0]: expected provider, scopes and claims only",
+    );
     rule("require", json!({"all": []}), ".require.all: expected at least one member");
-    rule("require", json!({"all": [{"all": []}]}), ".require.all[0].all: expected provider or any inside all");
-    rule("require", json!({"all": [{"provider": "corp"}], "allow_missing": true}), ".require: expected nothing beside all");
+    rule(
+        "require",
+        json!({"all": [{"all": []}]}),
+        ".require.all[0].all: expected provider or any inside all",
+    );
+    rule(
+        "require",
+        json!({"all": [{"provider": "corp"}], "allow_missing": true}),
+        ".require: expected nothing beside all",
+    );
     rule("require/scopes", json!(["a b"]), ".require.scopes[0]: expected one scope");
     rule("require/claims", json!([{"path": ["a"]}]), ".require.claims[0]: expected exactly one of equals");
     rule("require/claims", json!([{"path": [], "equals": 1}]), ".require.claims[0].path: expected the names");
-    rule("require/claims", json!([{"path": ["a"], "equals": [1]}]), ".require.claims[0].equals: expected a string, number or boolean");
-    rule("require/claims", json!([{"path": ["a"], "one_of": []}]), ".require.claims[0].one_of: expected at least one value");
+    rule(
+        "require/claims",
+        json!([{"path": ["a"], "equals": [1]}]),
+        ".require.claims[0].equals: expected a string, number or boolean",
+    );
+    rule(
+        "require/claims",
+        json!([{"path": ["a"], "one_of": []}]),
+        ".require.claims[0].one_of: expected at least one value",
+    );
 }
 
 #[test]
 fn header_faults_name_their_place() {
-    let header = |value: Value, expected: &str| check("/identity_headers", json!([{"header": "x-a", "claim": ["a"]}, value]), expected);
+    let header = |value: Value, expected: &str| {
+        check("/identity_headers", json!([{"header": "x-a", "claim": ["a"]}, value]), expected)
+    };
     header(json!({"claim": ["b"]}), "identity_headers[1].header: expected a header name");
     header(json!({"header": "x-b"}), "identity_headers[1].claim: expected the names");
-    header(json!({"header": "X_A", "claim": ["b"]}), "identity_headers[1].header: header \"x_a\" is there already, or is an alias");
+    header(
+        json!({"header": "X_A", "claim": ["b"]}),
+        "identity_headers[1].header: header \"x_a\" is there already, or is an alias",
+    );
     header(json!({"header": ":path", "claim": ["b"]}), "identity_headers[1].header: expected a header name");
-    header(json!({"header": "Host", "claim": ["b"]}), "identity_headers[1].header: header \"host\" has a meaning of its own");
-    header(json!({"header": "x-b", "claim": ["b"], "provider": "no"}), "identity_headers[1].provider: expected the name");
+    header(
+        json!({"header": "Host", "claim": ["b"]}),
+        "identity_headers[1].header: header \"host\" has a meaning of its own",
+    );
+    header(
+        json!({"header": "x-b", "claim": ["b"], "provider": "no"}),
+        "identity_headers[1].provider: expected the name",
+    );
     check("/payload_header", json!("cookie"), "payload_header: header \"cookie\" has a meaning");
     check("/challenge", json!({"realm": "a\"b"}), "challenge.realm: expected visible ASCII");
-    check("/challenge", json!({"resource_metadata": "/x"}), "challenge.resource_metadata: expected an absolute");
-    check("/limits", json!({"max_token_bytes": 1}), "limits.max_token_bytes: expected 256 to 1048576 bytes, but found 1");
+    check(
+        "/challenge",
+        json!({"resource_metadata": "/x"}),
+        "challenge.resource_metadata: expected an absolute",
+    );
+    check(
+        "/limits",
+        json!({"max_token_bytes": 1}),
+        "limits.max_token_bytes: expected 256 to 1048576 bytes, but found 1",
+    );
 }
 
 #[test]
 fn a_token_header_cannot_be_an_identity_header() {
     let mut document = with("/providers/corp/from", json!([{"cookie": "c"}, {"header": "X_A"}]));
     document["identity_headers"] = json!([{"header": "x-a", "claim": ["a"]}]);
-    assert_eq!(faults(&document), ["providers.corp.from[1]: header \"x_a\" is also an identity header, or an alias of one"]);
+    assert_eq!(
+        faults(&document),
+        ["providers.corp.from[1]: header \"x_a\" is also an identity header, or an alias of one"]
+    );
 }
 
 #[test]
@@ -179,8 +244,15 @@ fn all_faults_are_reported_at_once() {
     }));
     let places: Vec<_> = found.iter().map(|fault| fault.split(": ").next().unwrap()).collect();
     let expected = [
-        "colour", "providers.a.algorithms[0]", "providers.a.audience", "providers.a.audiences", "providers.a.clock_skew",
-        "providers.a.jwks", "rules[0].match.path.prefix", "rules[0].require.provider", "rules[1]",
+        "colour",
+        "providers.a.algorithms[0]",
+        "providers.a.audience",
+        "providers.a.audiences",
+        "providers.a.clock_skew",
+        "providers.a.jwks",
+        "rules[0].match.path.prefix",
+        "rules[0].require.provider",
+        "rules[1]",
     ];
     assert_eq!(places, expected, "{found:#?}");
 }
@@ -196,13 +268,17 @@ fn secrets_are_not_in_faults() {
 
 #[test]
 fn templates_stand_for_the_allowed_issuers_only() {
-    let mut document = with("/providers/corp/issuer", json!("https://login.microsoftonline.com/{tenant}/v2.0"));
+    let mut document =
+        with("/providers/corp/issuer", json!("https://login.microsoftonline.com/{tenant}/v2.0"));
     document["providers"]["corp"]["issuer_claims"] = json!({"tenant": "tid"});
     document["providers"]["corp"]["issuer_allow"] = json!({"tenant": ["t1", "t2"]});
     let config = Config::load(document.to_string().as_bytes()).unwrap();
     let mut issuers: Vec<_> = config.policy().issuers.keys().cloned().collect();
     issuers.sort();
-    assert_eq!(issuers, ["https://login.microsoftonline.com/t1/v2.0", "https://login.microsoftonline.com/t2/v2.0"]);
+    assert_eq!(
+        issuers,
+        ["https://login.microsoftonline.com/t1/v2.0", "https://login.microsoftonline.com/t2/v2.0"]
+    );
 }
 
 #[test]
@@ -213,30 +289,40 @@ fn one_issuer_must_lead_to_one_provider_of_a_group() {
     document["rules"][0]["require"] = json!({"any": [{"provider": "corp"}, {"provider": "again"}]});
     assert_eq!(
         faults(&document),
-        ["rules[0].require: expected each issuer at one provider of the group, but \"https://login.example.com/\" is at several"]
+        [
+            "rules[0].require: expected each issuer at one provider of the group, but \"https://login.example.com/\" is at several"
+        ]
     );
 }
 
 #[test]
 fn shared_secrets_are_taken_only_inline_and_named() {
-    let secret = json!({"inline": {"keys": [{"kty": "oct", "k": "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"}]}});
-    check("/providers/corp/jwks", secret.clone(), "providers.corp.jwks.inline.keys[0]: no algorithm of this provider fits");
+    let secret =
+        json!({"inline": {"keys": [{"kty": "oct", "k": "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"}]}});
+    check(
+        "/providers/corp/jwks",
+        secret.clone(),
+        "providers.corp.jwks.inline.keys[0]: no algorithm of this provider fits",
+    );
     let mut document = with("/providers/corp/jwks", secret);
     document["providers"]["corp"]["algorithms"] = json!(["HS256"]);
     assert_eq!(faults(&document), Vec::<String>::new());
     // A secret of 32 bytes is too short for a hash of 64 (RFC 7518 section 3.2).
     document["providers"]["corp"]["algorithms"] = json!(["HS512"]);
-    assert_eq!(faults(&document), ["providers.corp.jwks.inline.keys[0]: no algorithm of this provider fits the key"]);
+    assert_eq!(
+        faults(&document),
+        ["providers.corp.jwks.inline.keys[0]: no algorithm of this provider fits the key"]
+    );
 }
 
 #[test]
 fn what_is_written_is_taken() {
-    let config = accept(
-        "/providers/corp/algorithms",
-        json!(["Ed25519", "ES256"]),
-    );
+    let config = accept("/providers/corp/algorithms", json!(["Ed25519", "ES256"]));
     assert_eq!(config.policy().providers[0].algorithms, [Algorithm::EdDsa, Algorithm::Es256]);
     accept("/rules/0/match/hosts", json!(["api.example.com", "*.example.com", "[::1]"]));
     accept("/rules/0/require", json!({"all": [{"provider": "corp", "allow_missing": true}]}));
-    accept("/challenge", json!({"realm": "api", "resource_metadata": "https://a/.well-known/oauth-protected-resource"}));
+    accept(
+        "/challenge",
+        json!({"realm": "api", "resource_metadata": "https://a/.well-known/oauth-protected-resource"}),
+    );
 }

@@ -89,7 +89,8 @@ mod tests {
 
     #[test]
     fn known_members_are_taken_and_unknown_ones_ignored() {
-        let header = parse(r#"{"alg":"RS256","kid":"k","typ":"at+jwt","x5c":["MII"],"jwk":{"kty":"oct","k":"AA"}}"#);
+        let header =
+            parse(r#"{"alg":"RS256","kid":"k","typ":"at+jwt","x5c":["MII"],"jwk":{"kty":"oct","k":"AA"}}"#);
         let expected = JoseHeader {
             algorithm: Algorithm::Rs256,
             key_id: Some("k".into()),

@@ -338,8 +338,14 @@ mod tests {
             (with(p256(), "crv", json!("P-384")), JwkError::NotOnCurve),
             (with(p256(), "x", json!("f83O=")), JwkError::Malformed("x")),
             // The neutral element, and a point of order 8.
-            (with(ed25519(), "x", json!("AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")), JwkError::NotOnCurve),
-            (with(ed25519(), "x", json!("xxdqcD1N2E-6PAt2DRBnDyogU_osOczGTsf9d5KsA3o")), JwkError::NotOnCurve),
+            (
+                with(ed25519(), "x", json!("AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")),
+                JwkError::NotOnCurve,
+            ),
+            (
+                with(ed25519(), "x", json!("xxdqcD1N2E-6PAt2DRBnDyogU_osOczGTsf9d5KsA3o")),
+                JwkError::NotOnCurve,
+            ),
             (with(rsa(), "e", json!("Aw")), JwkError::RsaExponent),
             (with(rsa(), "e", json!("AQ")), JwkError::RsaExponent),
             (with(rsa(), "e", json!("AQAC")), JwkError::RsaExponent),
@@ -357,7 +363,8 @@ mod tests {
         for (key, reason) in cases {
             check(&key, Err(reason));
         }
-        let short = Jwk::from_json(&json!({"kty": "oct", "k": "AAAA"}), KeyOrigin::Inline).map(|k| k.family());
+        let short =
+            Jwk::from_json(&json!({"kty": "oct", "k": "AAAA"}), KeyOrigin::Inline).map(|k| k.family());
         assert_eq!(short, Err(JwkError::SecretTooShort(3)));
     }
 
@@ -378,7 +385,8 @@ mod tests {
     fn unusable_keys_do_not_take_the_others_with_them() {
         let set = set(&[json!({"kty": "LWE", "kid": "pq"}), p256()]);
         assert_eq!(set.keys().len(), 1);
-        let skipped = SkippedKey { index: 0, key_id: Some("pq".into()), reason: JwkError::UnsupportedKeyType };
+        let skipped =
+            SkippedKey { index: 0, key_id: Some("pq".into()), reason: JwkError::UnsupportedKeyType };
         assert_eq!(set.skipped(), [skipped]);
     }
 

@@ -145,7 +145,10 @@ mod tests {
     #[test]
     fn hostile_payloads_are_refused() {
         let parse = |text: &str| ClaimsSet::parse(base64url::encode(text.as_bytes()).as_bytes());
-        assert!(matches!(parse(r#"{"sub":"a","sub":"b"}"#), Err(ClaimsError::Json(JsonError::DuplicateMember(_)))));
+        assert!(matches!(
+            parse(r#"{"sub":"a","sub":"b"}"#),
+            Err(ClaimsError::Json(JsonError::DuplicateMember(_)))
+        ));
         assert!(matches!(parse(&"[".repeat(20_000)), Err(ClaimsError::Json(JsonError::TooDeep))));
         let wide = format!("{{\"a\":[{}1]}}", "1,".repeat(20_000));
         assert!(matches!(parse(&wide), Err(ClaimsError::Json(JsonError::TooManyValues))));

@@ -126,7 +126,11 @@ impl IssuerTemplate {
     }
 }
 
-fn multiply(issuers: &[Issuer], claim: &ClaimPath, values: &[String]) -> Result<Vec<Issuer>, IssuerTemplateError> {
+fn multiply(
+    issuers: &[Issuer],
+    claim: &ClaimPath,
+    values: &[String],
+) -> Result<Vec<Issuer>, IssuerTemplateError> {
     if issuers.len().saturating_mul(values.len()) > MAX_EXPANSIONS {
         return Err(IssuerTemplateError::TooMany);
     }
@@ -150,14 +154,18 @@ mod tests {
 
     fn expand(text: &str, allowed: &[&str]) -> Result<Vec<String>, IssuerTemplateError> {
         let allowed: Vec<String> = allowed.iter().map(|s| (*s).to_owned()).collect();
-        let issuers = IssuerTemplate::parse(text)?.expand(|_| Some(ClaimPath::top("tid")), |_| Some(&allowed))?;
+        let issuers =
+            IssuerTemplate::parse(text)?.expand(|_| Some(ClaimPath::top("tid")), |_| Some(&allowed))?;
         Ok(issuers.into_iter().map(|issuer| issuer.name).collect())
     }
 
     #[test]
     fn templates_expand_to_exact_issuers() {
         assert_eq!(expand("https://a/", &[]), Ok(vec!["https://a/".into()]));
-        assert_eq!(expand("https://a/{t}/v2", &["x", "y"]), Ok(vec!["https://a/x/v2".into(), "https://a/y/v2".into()]));
+        assert_eq!(
+            expand("https://a/{t}/v2", &["x", "y"]),
+            Ok(vec!["https://a/x/v2".into(), "https://a/y/v2".into()])
+        );
         assert_eq!(expand("{a}.{b}", &["1", "2"]).map(|all| all.len()), Ok(4));
     }
 
@@ -169,7 +177,10 @@ mod tests {
     #[test]
     fn a_value_cannot_reach_beyond_its_part() {
         for value in ["", "x/y", "x?y", "x#y", "{x}"] {
-            assert_eq!(expand("https://a/{t}/v2", &[value]), Err(IssuerTemplateError::UnsafeValue(value.into())));
+            assert_eq!(
+                expand("https://a/{t}/v2", &[value]),
+                Err(IssuerTemplateError::UnsafeValue(value.into()))
+            );
         }
     }
 

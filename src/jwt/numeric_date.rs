@@ -31,7 +31,10 @@ pub(super) fn parse(value: &Value) -> Result<UnixTime, NumericDateError> {
     if !(0.0..=last).contains(&seconds) {
         return Err(NumericDateError::OutOfRange);
     }
-    #[expect(clippy::cast_possible_truncation, reason = "the range was checked: at most 2.6e14, an integer after floor")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the range was checked: at most 2.6e14, an integer after floor"
+    )]
     let millis = (seconds * 1000.0).floor() as i64;
     Ok(UnixTime::from_millis(millis))
 }
@@ -43,7 +46,8 @@ mod tests {
 
     #[test]
     fn seconds_and_fractions_are_dates() {
-        let check = |value: Value, millis| assert_eq!(parse(&value), Ok(UnixTime::from_millis(millis)), "{value}");
+        let check =
+            |value: Value, millis| assert_eq!(parse(&value), Ok(UnixTime::from_millis(millis)), "{value}");
         check(json!(0), 0);
         check(json!(1_300_819_380), 1_300_819_380_000);
         check(json!(1_300_819_380.25), 1_300_819_380_250);
@@ -53,7 +57,9 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_refused() {
-        for value in [json!(-1), json!(253_402_300_800_i64), json!(u64::MAX), json!(1e300), json!(-0.5), json!(-1e300)] {
+        for value in
+            [json!(-1), json!(253_402_300_800_i64), json!(u64::MAX), json!(1e300), json!(-0.5), json!(-1e300)]
+        {
             assert_eq!(parse(&value), Err(NumericDateError::OutOfRange), "{value}");
         }
         for value in [json!("1300819380"), json!(null), json!([1]), json!(true)] {

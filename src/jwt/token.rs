@@ -50,9 +50,11 @@ impl<'t> UnverifiedJwt<'t> {
     /// `ends` is the instant from which the token must no longer be accepted, as [`super::ClaimRules::check`] found it.
     pub fn verified(self, verdict: Verdict, ends: Option<UnixTime>) -> Option<VerifiedToken> {
         match verdict {
-            Verdict::Valid => {
-                Some(VerifiedToken { header: self.jws.unverified_header().clone(), claims: self.claims, ends })
-            }
+            Verdict::Valid => Some(VerifiedToken {
+                header: self.jws.unverified_header().clone(),
+                claims: self.claims,
+                ends,
+            }),
             Verdict::Invalid => None,
         }
     }

@@ -122,7 +122,9 @@ impl ClaimRules {
         let fits = match claims.top("aud") {
             None => return Err(ClaimError::Missing("aud".to_owned())),
             Some(Value::String(found)) => matches(found),
-            Some(Value::Array(items)) if items.len() > MAX_AUDIENCES => return Err(ClaimError::TooManyAudiences),
+            Some(Value::Array(items)) if items.len() > MAX_AUDIENCES => {
+                return Err(ClaimError::TooManyAudiences);
+            }
             Some(Value::Array(items)) => {
                 let found: Option<Vec<&str>> = items.iter().map(Value::as_str).collect();
                 found.ok_or(ClaimError::Malformed("aud"))?.into_iter().any(matches)
@@ -236,7 +238,9 @@ mod tests {
         for typ in [None, Some("JWT"), Some("jwt"), Some("at+jwt"), Some("application/AT+JWT")] {
             check_rules(&rules(), typ, json!({}), Ok(()));
         }
-        for typ in ["", "dpop+jwt", "logout+jwt", "secevent+jwt", "text/at+jwt", "application/application/jwt"] {
+        for typ in
+            ["", "dpop+jwt", "logout+jwt", "secevent+jwt", "text/at+jwt", "application/application/jwt"]
+        {
             check_rules(&rules(), Some(typ), json!({}), Err(ClaimError::TokenType));
         }
         let strict = ClaimRules { token_types: vec!["at+jwt".into()], ..rules() };

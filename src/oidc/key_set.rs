@@ -139,7 +139,9 @@ impl KeySetMachine {
     pub fn state(&self, now: UnixTime) -> KeySetState {
         let is_remote = matches!(self.source, KeySetSource::Remote(_));
         match &self.keys {
-            Some(_) if is_remote && now.saturating_since(self.fetched_at) > MAX_STALE => KeySetState::Unavailable,
+            Some(_) if is_remote && now.saturating_since(self.fetched_at) > MAX_STALE => {
+                KeySetState::Unavailable
+            }
             Some(keys) => KeySetState::Ready(Arc::clone(keys)),
             None if self.failures == 0 => KeySetState::Pending,
             None => KeySetState::Unavailable,
@@ -151,7 +153,8 @@ impl KeySetMachine {
         let KeySetSource::Remote(remote) = &self.source else { return None };
         // A host that lost the answer must not keep the machine waiting for ever; nor may a clock that was set back.
         let patience = remote.timeout.saturating_mul(2);
-        let waits = self.in_flight.is_some_and(|since| since <= now && now.saturating_since(since) < patience);
+        let waits =
+            self.in_flight.is_some_and(|since| since <= now && now.saturating_since(since) < patience);
         let longest = remote.refresh.max(LAST_RETRY);
         let is_due = self.due.is_some_and(|due| due <= now || due.saturating_since(now) > longest);
         if waits || !is_due {
@@ -243,7 +246,10 @@ mod tests {
         let mut now = 300;
         for wait in [1, 2, 4, 8, 16, 32, 60, 60] {
             assert!(machine.poll(at(now)).is_some(), "{now}");
-            assert_eq!(machine.handle(at(now), Err(FetchError::NoResponse)), KeySetUpdate::Failed(FetchError::NoResponse));
+            assert_eq!(
+                machine.handle(at(now), Err(FetchError::NoResponse)),
+                KeySetUpdate::Failed(FetchError::NoResponse)
+            );
             assert!(machine.poll(at(now + wait - 1)).is_none(), "{now}");
             now += wait;
         }

@@ -5,5 +5,6 @@
 mod key_set;
 
 pub use key_set::{
-    Fetch, FetchError, FetchResponse, FetchResult, KeySetMachine, KeySetSource, KeySetState, KeySetUpdate, RemoteKeySet,
+    Fetch, FetchError, FetchResponse, FetchResult, KeySetMachine, KeySetSource, KeySetState, KeySetUpdate,
+    RemoteKeySet,
 };

@@ -40,7 +40,9 @@ impl ClaimCondition {
 /// JSON has one number type: 1 and 1.0 are the same. Otherwise types are not converted.
 fn same(found: &Value, expected: &Value) -> bool {
     match (found, expected) {
-        (Value::Number(a), Value::Number(b)) => a == b || a.as_f64() == b.as_f64() && !(a.is_u64() && b.is_u64()),
+        (Value::Number(a), Value::Number(b)) => {
+            a == b || a.as_f64() == b.as_f64() && !(a.is_u64() && b.is_u64())
+        }
         _ => found == expected,
     }
 }

@@ -127,7 +127,11 @@ impl IdentityMapping {
 }
 
 impl IdentityHeader {
-    fn write(&self, claim: Option<&Value>, out: &mut Vec<HeaderMutation<'static>>) -> Result<(), IdentityError> {
+    fn write(
+        &self,
+        claim: Option<&Value>,
+        out: &mut Vec<HeaderMutation<'static>>,
+    ) -> Result<(), IdentityError> {
         let values = match claim {
             Some(claim) => self.values(claim)?,
             None => Vec::new(),
@@ -151,10 +155,15 @@ impl IdentityHeader {
             return self.json(claim);
         }
         let values = match claim {
-            Value::Array(items) if items.len() > MAX_ITEMS => return Err(IdentityError::TooLong(self.header.clone())),
+            Value::Array(items) if items.len() > MAX_ITEMS => {
+                return Err(IdentityError::TooLong(self.header.clone()));
+            }
             Value::Array(items) => {
-                let texts: Vec<String> =
-                    items.iter().map(|item| self.scalar(item)).collect::<Result<Option<_>, _>>()?.unwrap_or_default();
+                let texts: Vec<String> = items
+                    .iter()
+                    .map(|item| self.scalar(item))
+                    .collect::<Result<Option<_>, _>>()?
+                    .unwrap_or_default();
                 let separator = match self.list {
                     ListStyle::Comma => ",",
                     ListStyle::Space => " ",
@@ -180,7 +189,11 @@ impl IdentityHeader {
         if text.len() > MAX_VALUE_BYTES {
             return Err(IdentityError::TooLong(self.header.clone()));
         }
-        Ok(vec![if self.encoding == ValueEncoding::Base64Url { base64url::encode(text.as_bytes()) } else { text }])
+        Ok(vec![if self.encoding == ValueEncoding::Base64Url {
+            base64url::encode(text.as_bytes())
+        } else {
+            text
+        }])
     }
 
     /// One string, number or boolean, encoded. `None` for everything else and for the empty string.
@@ -200,7 +213,9 @@ impl IdentityHeader {
         match self.encoding {
             ValueEncoding::Base64Url => Ok(Some(base64url::encode(text.as_bytes()))),
             ValueEncoding::Percent => Ok(Some(percent(&text, self.list))),
-            ValueEncoding::Reject if percent(&text.replace('%', "-"), self.list) == text.replace('%', "-") => {
+            ValueEncoding::Reject
+                if percent(&text.replace('%', "-"), self.list) == text.replace('%', "-") =>
+            {
                 Ok(Some(text))
             }
             ValueEncoding::Reject => Err(IdentityError::Unsafe(self.header.clone())),
@@ -265,16 +280,22 @@ mod tests {
         }
     }
 
-    fn check(list: ListStyle, encoding: ValueEncoding, claim: Value, expected: Result<&[&str], IdentityError>) {
+    fn check(
+        list: ListStyle,
+        encoding: ValueEncoding,
+        claim: Value,
+        expected: Result<&[&str], IdentityError>,
+    ) {
         let mut out = Vec::new();
         let result = header(list, encoding).write(Some(&claim), &mut out).map(|()| {
-            out.iter().map(|mutation| match mutation {
-                HeaderMutation::Set(_, value) | HeaderMutation::Append(_, value) => {
-                    String::from_utf8(value.to_vec()).unwrap()
-                }
-                HeaderMutation::Remove(_) => panic!("removed"),
-            })
-            .collect::<Vec<_>>()
+            out.iter()
+                .map(|mutation| match mutation {
+                    HeaderMutation::Set(_, value) | HeaderMutation::Append(_, value) => {
+                        String::from_utf8(value.to_vec()).unwrap()
+                    }
+                    HeaderMutation::Remove(_) => panic!("removed"),
+                })
+                .collect::<Vec<_>>()
         });
         let expected = expected.map(|values| values.iter().map(|v| (*v).to_owned()).collect::<Vec<_>>());
         assert_eq!(result, expected, "{list:?} {encoding:?} {claim}");
@@ -314,7 +335,12 @@ mod tests {
         check(ListStyle::Comma, Percent, json!(["a,b", "c d"]), Ok(&["a%2Cb,c d"]));
         check(ListStyle::Space, Percent, json!(["a,b", "c d"]), Ok(&["a,b c%20d"]));
         check(ListStyle::Repeat, Percent, json!(["a,b", "c"]), Ok(&["a,b", "c"]));
-        check(ListStyle::Json, Percent, json!(["a\"ü\u{7f}\n", 1, "😀"]), Ok(&[r#"["a\"\u00fc\u007f\n",1,"\ud83d\ude00"]"#]));
+        check(
+            ListStyle::Json,
+            Percent,
+            json!(["a\"ü\u{7f}\n", 1, "😀"]),
+            Ok(&[r#"["a\"\u00fc\u007f\n",1,"\ud83d\ude00"]"#]),
+        );
         check(ListStyle::Comma, Reject, json!(["a,b"]), Err(IdentityError::Unsafe("x-h".into())));
         // A string where a list was expected is a list of one.
         check(ListStyle::Comma, Percent, json!("a,b"), Ok(&["a%2Cb"]));
@@ -322,13 +348,18 @@ mod tests {
 
     #[test]
     fn what_has_no_value_is_missing() {
-        for claim in [json!(""), json!([]), json!({"a": 1}), json!([["a"]]), json!(["a", {"b": 1}]), json!(["a", ""])] {
+        for claim in
+            [json!(""), json!([]), json!({"a": 1}), json!([["a"]]), json!(["a", {"b": 1}]), json!(["a", ""])]
+        {
             check(ListStyle::Comma, ValueEncoding::Percent, claim, Err(missing()));
         }
         check(ListStyle::Json, ValueEncoding::Percent, json!({"a": [1]}), Ok(&[r#"{"a":[1]}"#]));
         check(ListStyle::Json, ValueEncoding::Percent, json!([]), Err(missing()));
         let mut out = Vec::new();
-        let omit = IdentityHeader { when_missing: WhenMissing::Omit, ..header(ListStyle::Comma, ValueEncoding::Percent) };
+        let omit = IdentityHeader {
+            when_missing: WhenMissing::Omit,
+            ..header(ListStyle::Comma, ValueEncoding::Percent)
+        };
         assert_eq!(omit.write(None, &mut out), Ok(()));
         assert!(out.is_empty());
     }

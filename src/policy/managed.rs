@@ -58,7 +58,9 @@ mod tests {
     #[test]
     fn every_alias_is_covered() {
         let managed = ManagedHeaders::new(["x-user-id", "X-Org"]);
-        for name in ["x-user-id", "X-User-Id", "x_user_id", "x.user.id", "X_User.ID", "x~user|id", "x-org", "x!org"] {
+        for name in
+            ["x-user-id", "X-User-Id", "x_user_id", "x.user.id", "X_User.ID", "x~user|id", "x-org", "x!org"]
+        {
             assert!(managed.covers(name.as_bytes()), "{name}");
         }
         assert!(managed.covers(b"x\xffuser-id"));

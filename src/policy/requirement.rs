@@ -73,7 +73,11 @@ impl ProviderRequirement {
         if !self.scopes.iter().all(|needed| claims.scopes().any(|scope| scope == needed)) {
             return Err(Unmet::Scopes(self.scopes.join(" ")));
         }
-        if self.conditions.iter().all(|condition| condition.holds(claims)) { Ok(()) } else { Err(Unmet::Condition) }
+        if self.conditions.iter().all(|condition| condition.holds(claims)) {
+            Ok(())
+        } else {
+            Err(Unmet::Condition)
+        }
     }
 }
 
@@ -90,10 +94,8 @@ mod tests {
     }
 
     fn alternative(provider: usize, scopes: &[&str], plan: Option<&str>) -> ProviderRequirement {
-        let condition = |plan| ClaimCondition {
-            path: ClaimPath::top("plan"),
-            test: ConditionTest::Equals(json!(plan)),
-        };
+        let condition =
+            |plan| ClaimCondition { path: ClaimPath::top("plan"), test: ConditionTest::Equals(json!(plan)) };
         ProviderRequirement {
             provider: ProviderId(provider),
             scopes: scopes.iter().map(|s| (*s).to_owned()).collect(),
@@ -115,7 +117,10 @@ mod tests {
         assert_eq!(check(0, json!({"scope": "write admin"})), Ok(()));
         assert_eq!(check(0, json!({"scope": "read", "plan": "gold"})), Ok(()));
         assert_eq!(check(0, json!({"scope": "read"})), Err(Unmet::Scopes("admin write".into())));
-        assert_eq!(check(0, json!({"scope": "administrator write"})), Err(Unmet::Scopes("admin write".into())));
+        assert_eq!(
+            check(0, json!({"scope": "administrator write"})),
+            Err(Unmet::Scopes("admin write".into()))
+        );
         assert_eq!(check(1, json!({})), Ok(()));
         assert_eq!(check(2, json!({})), Err(Unmet::Condition));
     }

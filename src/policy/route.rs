@@ -162,9 +162,9 @@ impl PathPattern {
         let path = without_last_slash(path);
         match self {
             Self::Exact(exact) => path == exact,
-            Self::Prefix(prefix) => {
-                path.strip_prefix(prefix.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-            }
+            Self::Prefix(prefix) => path
+                .strip_prefix(prefix.as_str())
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
             Self::Template(segments) => {
                 let mut found = path.split('/').skip(1);
                 segments.iter().all(|segment| match (segment, found.next()) {
@@ -236,11 +236,20 @@ mod tests {
             let pattern = HostPattern::parse(pattern).unwrap();
             assert_eq!(pattern.matches(authority.as_bytes()), expected, "{pattern:?} {authority}");
         };
-        for authority in ["api.example.com", "API.example.com:8443", "api.example.com.", "api.example.com.:80"] {
+        for authority in
+            ["api.example.com", "API.example.com:8443", "api.example.com.", "api.example.com.:80"]
+        {
             check("api.example.com", authority, true);
             check("*.example.com", authority, true);
         }
-        for authority in ["example.com", ".example.com", "badexample.com", "example.com:api.example.com", "x@api.example.com", ""] {
+        for authority in [
+            "example.com",
+            ".example.com",
+            "badexample.com",
+            "example.com:api.example.com",
+            "x@api.example.com",
+            "",
+        ] {
             check("api.example.com", authority, false);
             check("*.example.com", authority, false);
         }

@@ -11,7 +11,11 @@ impl Key {
     const MIN_BYTES: usize = 32;
 
     pub(super) fn new(secret: Vec<u8>) -> Result<Self, JwkError> {
-        if secret.len() < Self::MIN_BYTES { Err(JwkError::SecretTooShort(secret.len())) } else { Ok(Self(secret)) }
+        if secret.len() < Self::MIN_BYTES {
+            Err(JwkError::SecretTooShort(secret.len()))
+        } else {
+            Ok(Self(secret))
+        }
     }
 
     /// RFC 7518 section 3.2: a key at least as long as the hash.

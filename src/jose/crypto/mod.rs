@@ -118,7 +118,11 @@ impl VerifyingKey {
     pub fn fits(&self, algorithm: Algorithm) -> bool {
         let is_long_enough = match &self.0 {
             Material::Oct(key) => key.fits(algorithm.hash()),
-            Material::Rsa(_) | Material::P256(_) | Material::P384(_) | Material::P521(_) | Material::Ed25519(_) => true,
+            Material::Rsa(_)
+            | Material::P256(_)
+            | Material::P384(_)
+            | Material::P521(_)
+            | Material::Ed25519(_) => true,
         };
         is_long_enough && self.family() == algorithm.key_family()
     }

@@ -1,0 +1,114 @@
+//! What goes to the upstream and back to the client: identity headers, challenges, limits.
+
+use super::Compiler;
+use crate::authn::rejection::Challenge;
+use crate::config::fault::Path;
+use crate::config::raw;
+use crate::config::uri::HttpUri;
+use crate::policy::{IdentityHeader, IdentityMapping, ListStyle, ManagedHeaders, ValueEncoding, WhenMissing};
+
+const DEFAULT_TOKEN_BYTES: usize = 16 * 1024;
+const MIN_TOKEN_BYTES: u64 = 256;
+const MAX_TOKEN_BYTES: u64 = 1024 * 1024;
+
+/// Headers by which hosts route, frame, or authenticate: never ours to set.
+const RESERVED: [&str; 14] = [
+    "authorization",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "cookie",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-authorization",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+impl Compiler<'_> {
+    pub(super) fn identity(
+        &mut self,
+        raw: Vec<raw::IdentityHeader>,
+        payload: Option<String>,
+    ) -> IdentityMapping {
+        let root = Path::default();
+        let path = root.member("identity_headers");
+        let mut mapping = IdentityMapping::default();
+        for (index, raw) in raw.into_iter().enumerate() {
+            let path = path.item(index);
+            let header = self.faults.expect(&path.member("header"), raw.header, "a header name");
+            let header =
+                header.and_then(|header| self.identity_name(&path.member("header"), &header, &mapping));
+            let claim = self.claim_path(&path.member("claim"), raw.claim);
+            let provider = raw.provider.map(|name| self.provider_id(&path.member("provider"), Some(name)));
+            if let (Some(header), Some(claim)) = (header, claim) {
+                mapping.headers.push(IdentityHeader {
+                    header,
+                    claim,
+                    provider: provider.flatten(),
+                    list: match raw.list {
+                        raw::ListStyle::Comma => ListStyle::Comma,
+                        raw::ListStyle::Space => ListStyle::Space,
+                        raw::ListStyle::Json => ListStyle::Json,
+                        raw::ListStyle::Repeat => ListStyle::Repeat,
+                    },
+                    encoding: match raw.encoding {
+                        raw::Encoding::Percent => ValueEncoding::Percent,
+                        raw::Encoding::Base64url => ValueEncoding::Base64Url,
+                        raw::Encoding::Reject => ValueEncoding::Reject,
+                    },
+                    when_missing: match raw.when_missing {
+                        raw::WhenMissing::Omit => WhenMissing::Omit,
+                        raw::WhenMissing::Reject => WhenMissing::Reject,
+                    },
+                });
+            }
+        }
+        if let Some(name) = payload {
+            mapping.payload_header = self.identity_name(&root.member("payload_header"), &name, &mapping);
+        }
+        mapping
+    }
+
+    fn identity_name(&mut self, path: &Path, name: &str, mapping: &IdentityMapping) -> Option<String> {
+        let name = self.header_name(path, name)?;
+        if RESERVED.contains(&name.as_str()) {
+            self.faults.add(path, format_args!("header {name:?} has a meaning of its own in HTTP"));
+            return None;
+        }
+        if ManagedHeaders::new(mapping.names()).covers(name.as_bytes()) {
+            self.faults
+                .add(path, format_args!("header {name:?} is there already, or is an alias of one that is"));
+            return None;
+        }
+        Some(name)
+    }
+
+    pub(super) fn challenge(&mut self, path: &Path, raw: raw::Challenge) -> Challenge {
+        let is_plain = |text: &String| {
+            text.bytes()
+                .all(|byte| (byte.is_ascii_graphic() || byte == b' ') && byte != b'"' && byte != b'\\')
+        };
+        if raw.realm.as_ref().is_some_and(|realm| !is_plain(realm)) {
+            self.faults.add(&path.member("realm"), "expected visible ASCII without quotes and backslashes");
+        }
+        if let Some(url) = &raw.resource_metadata {
+            self.faults.check(&path.member("resource_metadata"), HttpUri::parse(url));
+        }
+        Challenge { realm: raw.realm, resource_metadata: raw.resource_metadata }
+    }
+
+    pub(super) fn max_token_bytes(&mut self, path: &Path, raw: &raw::Limits) -> usize {
+        let Some(bytes) = raw.max_token_bytes else { return DEFAULT_TOKEN_BYTES };
+        if !(MIN_TOKEN_BYTES..=MAX_TOKEN_BYTES).contains(&bytes) {
+            let message =
+                format_args!("expected {MIN_TOKEN_BYTES} to {MAX_TOKEN_BYTES} bytes, but found {bytes}");
+            self.faults.add(&path.member("max_token_bytes"), message);
+        }
+        usize::try_from(bytes).unwrap_or(DEFAULT_TOKEN_BYTES)
+    }
+}

@@ -1,0 +1,153 @@
+//! The raw document, checked and turned into what decisions need.
+
+mod header;
+mod provider;
+mod rule;
+
+use super::fault::{ConfigError, Faults, Path};
+use super::{document, duration, raw};
+use crate::authn::{Authn, AuthnPolicy, TrustedIssuer};
+use crate::jwt::ClaimPath;
+use crate::oidc::KeySetSource;
+use crate::policy::{ManagedHeaders, ProviderId};
+use std::collections::HashMap;
+use std::fmt;
+use std::time::Duration;
+
+/// A configuration without a fault.
+#[derive(Debug)]
+pub struct Config {
+    policy: AuthnPolicy,
+    key_sources: Vec<KeySetSource>,
+}
+
+impl Config {
+    /// Reads and checks a document: JSON, UTF-8.
+    ///
+    /// # Errors
+    /// [`ConfigError`], with every fault. What is unset denies, and what is unknown is a fault.
+    pub fn load(text: &[u8]) -> Result<Self, ConfigError> {
+        let mut faults = Faults::default();
+        let config = document::read(text, &mut faults).map(|document| compile(document, &mut faults));
+        match (config, faults.into_error()) {
+            (Some(config), None) => Ok(config),
+            (_, Some(error)) => Err(error),
+            // A document that could not be read has left a fault.
+            (None, None) => Ok(Self { policy: AuthnPolicy::default(), key_sources: Vec::new() }),
+        }
+    }
+
+    /// What decisions depend on.
+    pub fn policy(&self) -> &AuthnPolicy {
+        &self.policy
+    }
+
+    /// Where each provider's keys come from, in the order of the policy's providers.
+    pub fn key_sources(&self) -> &[KeySetSource] {
+        &self.key_sources
+    }
+
+    /// The machine that decides by this configuration.
+    pub fn into_authn(self) -> Authn {
+        Authn::new(self.policy, self.key_sources)
+    }
+}
+
+fn compile(document: raw::Document, faults: &mut Faults) -> Config {
+    let root = Path::default();
+    let mut compiler = Compiler { faults, ids: HashMap::new(), issuers: HashMap::new() };
+    for (index, name) in document.providers.keys().enumerate() {
+        compiler.ids.insert(name.clone(), ProviderId(index));
+    }
+    let (mut providers, mut key_sources) = (Vec::new(), Vec::new());
+    for (index, (name, provider)) in document.providers.into_iter().enumerate() {
+        let path = root.member("providers").member(&name);
+        // A provider at fault leaves a gap that nobody sees: the document is refused.
+        if let Some((provider, source)) = compiler.provider(&path, name, ProviderId(index), provider) {
+            providers.push(provider);
+            key_sources.push(source);
+        }
+    }
+    let rules = compiler.rules(&root.member("rules"), document.rules);
+    let identity = compiler.identity(document.identity_headers, document.payload_header);
+    compiler.check_locations(&providers, &identity);
+    let challenge = compiler.challenge(&root.member("challenge"), document.challenge);
+    let max_token_bytes = compiler.max_token_bytes(&root.member("limits"), &document.limits);
+    let policy = AuthnPolicy {
+        providers,
+        issuers: compiler.issuers,
+        rules,
+        managed: ManagedHeaders::new(identity.names()),
+        identity,
+        challenge,
+        bypass_cors_preflight: document.bypass_cors_preflight,
+        max_token_bytes,
+    };
+    Config { policy, key_sources }
+}
+
+/// The state of one compilation. Providers, rules and headers are compiled in the modules of these names.
+struct Compiler<'f> {
+    faults: &'f mut Faults,
+    ids: HashMap<String, ProviderId>,
+    issuers: HashMap<String, Vec<TrustedIssuer>>,
+}
+
+/// What every part needs.
+impl Compiler<'_> {
+    fn expect_some<T>(&mut self, path: &Path, list: &[T], what: &str) {
+        if list.is_empty() {
+            self.faults.add(path, format_args!("expected at least one {what}"));
+        }
+    }
+
+    fn duration(
+        &mut self,
+        path: &Path,
+        text: Option<&str>,
+        min: Duration,
+        max: Duration,
+    ) -> Option<Duration> {
+        let duration = self.faults.check(path, duration::parse(text?))?;
+        if duration < min || duration > max {
+            self.faults.add(path, OutOfRange { min, max });
+        }
+        Some(duration)
+    }
+
+    fn claim_path(&mut self, path: &Path, segments: Vec<String>) -> Option<ClaimPath> {
+        self.faults.expect(path, ClaimPath::new(segments), "the names on the way to a claim, such as [sub]")
+    }
+
+    fn header_name(&mut self, path: &Path, name: &str) -> Option<String> {
+        self.check_token(path, name, "a header name");
+        is_token(name).then(|| name.to_ascii_lowercase())
+    }
+
+    fn check_token(&mut self, path: &Path, text: &str, what: &str) {
+        if !is_token(text) {
+            self.faults.add(path, format_args!("expected {what}, but found {text:?}"));
+        }
+    }
+}
+
+/// RFC 9110 section 5.6.2.
+fn is_token(text: &str) -> bool {
+    let is_tchar = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !text.is_empty() && text.bytes().all(is_tchar)
+}
+
+struct OutOfRange {
+    min: Duration,
+    max: Duration,
+}
+
+impl fmt::Display for OutOfRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.max == Duration::MAX {
+            write!(f, "expected at least {:?}", self.min)
+        } else {
+            write!(f, "expected {:?} to {:?}", self.min, self.max)
+        }
+    }
+}
