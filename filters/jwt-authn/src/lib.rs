@@ -6,6 +6,8 @@
 mod gate;
 mod http;
 mod root;
+#[cfg(test)]
+mod tests;
 
 mod entry {
     doorward_host::main! {{

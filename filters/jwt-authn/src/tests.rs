@@ -1,0 +1,228 @@
+//! The filter against a host in the process: what no proxy can be made to do, such as failing hostcalls.
+#![allow(clippy::arithmetic_side_effects, reason = "tests")]
+
+use crate::root::Root;
+use doorward_host::fake::{self, Call};
+use doorward_host::{Action, Context, HttpContext, RootContext};
+
+/// RFC 7515 appendix A.3: ES256, issuer joe, expires at 1300819380.
+const TOKEN: &str = "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q";
+const KEY: &str = r#"{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}"#;
+const BEFORE_EXPIRY: u64 = 1_300_819_000;
+const ROOT: u32 = 1;
+const REQUEST: u32 = 7;
+
+fn document(jwks: &str) -> String {
+    format!(
+        r#"{{"providers":{{"joe":{{"issuer":"joe","danger_any_audience":true,"jwks":{jwks}}}}},
+            "rules":[{{"match":{{"path":{{"exact":"/open"}}}},"allow":"anonymous"}},{{"match":{{}},"require":{{"provider":"joe"}}}}],
+            "identity_headers":[{{"header":"x-issuer","claim":["iss"]}}]}}"#
+    )
+}
+
+fn inline() -> String {
+    document(&format!(r#"{{"inline":{{"keys":[{KEY}]}}}}"#))
+}
+
+fn remote() -> String {
+    document(r#"{"remote":{"uri":"https://joe.example/keys","cluster":"joe"}}"#)
+}
+
+/// A root context with this configuration, at a time when the token is valid.
+fn root(document: &str) -> (Root, bool) {
+    fake::reset();
+    fake::with(|host| {
+        host.now_nanoseconds = BEFORE_EXPIRY * 1_000_000_000;
+        host.plugin_configuration = Some(document.as_bytes().to_vec());
+        host.effective_context = ROOT;
+    });
+    let mut root = Root::new(ROOT);
+    let accepted = root.on_configure(document.len());
+    (root, accepted)
+}
+
+/// Sends a request and forgets the calls before it.
+fn send(root: &Root, path: &str, extra: &[(&str, &str)]) -> (Box<dyn HttpContext>, Action) {
+    fake::with(|host| {
+        host.effective_context = REQUEST;
+        let fields = [(":method", "GET"), (":path", path), (":authority", "api")];
+        host.set_request_headers(fields.into_iter().chain(extra.iter().copied()));
+        host.calls.clear();
+    });
+    let mut http = root.create_http_context(REQUEST).unwrap();
+    let action = http.on_http_request_headers(3 + extra.len(), true);
+    (http, action)
+}
+
+fn bearer() -> String {
+    format!("Bearer {TOKEN}")
+}
+
+fn header(name: &str) -> Option<String> {
+    fake::with(|host| {
+        host.effective_context = REQUEST;
+        let found = host.request_headers().iter().find(|(n, _)| n == name.as_bytes());
+        found.map(|(_, value)| String::from_utf8(value.clone()).unwrap())
+    })
+}
+
+/// The status and details of the one local reply.
+fn replied() -> Option<(u32, String)> {
+    fake::with(|host| {
+        let mut replies = host.calls.iter().filter_map(|call| match call {
+            Call::LocalReply { status, details, .. } => Some((*status, String::from_utf8(details.clone()).unwrap())),
+            _ => None,
+        });
+        let reply = replies.next();
+        assert_eq!(replies.next(), None, "two replies to one request");
+        reply
+    })
+}
+
+fn expect_denied(action: Action, status: u32, details: &str) {
+    assert_eq!(action, Action::Pause);
+    assert_eq!(replied(), Some((status, details.to_owned())));
+}
+
+#[test]
+fn a_valid_token_passes_and_becomes_a_header() {
+    let (root, _) = root(&inline());
+    let (_http, action) = send(&root, "/", &[("authorization", &bearer()), ("X_Issuer", "forged")]);
+    assert_eq!((action, replied()), (Action::Continue, None));
+    assert_eq!(header("x-issuer").as_deref(), Some("joe"));
+    assert_eq!((header("authorization"), header("X_Issuer")), (None, None));
+}
+
+#[test]
+fn a_faulty_configuration_does_not_load_and_denies_everything() {
+    let (root, accepted) = root(r#"{"rules":[]}"#);
+    assert!(!accepted);
+    let (_http, action) = send(&root, "/open", &[]);
+    expect_denied(action, 500, "doorward_internal_error");
+}
+
+#[test]
+fn a_failing_hostcall_denies() {
+    for call in [
+        "proxy_get_current_time_nanoseconds",
+        "proxy_get_header_map_pairs",
+        "proxy_remove_header_map_value",
+        "proxy_replace_header_map_value",
+    ] {
+        let (root, _) = root(&inline());
+        fake::with(|host| host.force(call, 10));
+        let (_http, action) = send(&root, "/", &[("authorization", &bearer()), ("x-issuer", "forged")]);
+        expect_denied(action, 500, "doorward_internal_error");
+    }
+}
+
+#[test]
+fn a_denial_that_cannot_be_sent_still_does_not_pass() {
+    let (root, _) = root(&inline());
+    fake::with(|host| host.force("proxy_send_local_response", 10));
+    let (_http, action) = send(&root, "/", &[]);
+    assert_eq!((action, replied()), (Action::Pause, None));
+}
+
+/// Ticks until the key set has been asked for, and returns the call's token.
+fn tick(root: &mut Root) -> u32 {
+    fake::with(|host| host.effective_context = ROOT);
+    root.on_tick();
+    fake::with(|host| {
+        let tokens = host.calls.iter().rev().find_map(|call| match call {
+            Call::HttpCall { token, cluster, .. } if cluster == "joe" => Some(*token),
+            _ => None,
+        });
+        tokens.unwrap()
+    })
+}
+
+fn answer(root: &mut Root, call: u32, status: &str, body: &str) {
+    fake::with(|host| {
+        host.effective_context = ROOT;
+        host.set_call_response([(":status", status)], body.as_bytes().to_vec());
+    });
+    root.on_http_call_response(call, 1, body.len(), 0);
+}
+
+fn was_continued() -> bool {
+    fake::with(|host| host.calls.contains(&Call::ContinueRequest(REQUEST)))
+}
+
+#[test]
+fn a_request_waits_for_the_first_keys() {
+    let (mut root, _) = root(&remote());
+    let (_http, action) = send(&root, "/", &[("authorization", &bearer())]);
+    assert_eq!((action, replied()), (Action::Pause, None));
+    let call = tick(&mut root);
+    assert!(!was_continued());
+    answer(&mut root, call, "200", &format!(r#"{{"keys":[{KEY}]}}"#));
+    assert!(was_continued());
+    assert_eq!(header("x-issuer").as_deref(), Some("joe"));
+}
+
+#[test]
+fn a_request_that_waited_is_judged_like_any_other() {
+    let (mut root, _) = root(&remote());
+    let tampered = bearer().replace(".DtEh", ".DtEi");
+    let (_http, _) = send(&root, "/", &[("authorization", &tampered)]);
+    let call = tick(&mut root);
+    answer(&mut root, call, "200", &format!(r#"{{"keys":[{KEY}]}}"#));
+    assert!(!was_continued());
+    expect_denied(Action::Pause, 401, "doorward_signature_invalid");
+}
+
+#[test]
+fn keys_that_do_not_come_are_not_the_clients_fault() {
+    let (mut root, _) = root(&remote());
+    let (_http, _) = send(&root, "/", &[("authorization", &bearer())]);
+    let call = tick(&mut root);
+    answer(&mut root, call, "500", "");
+    expect_denied(Action::Pause, 503, "doorward_keys_unavailable");
+    assert!(!was_continued());
+}
+
+#[test]
+fn a_request_waits_no_longer_than_the_limit() {
+    let (mut root, _) = root(&remote());
+    let (_http, _) = send(&root, "/", &[("authorization", &bearer())]);
+    tick(&mut root);
+    fake::with(|host| host.now_nanoseconds += 4_900_000_000);
+    root.on_tick();
+    assert_eq!(replied(), None);
+    fake::with(|host| host.now_nanoseconds += 100_000_000);
+    root.on_tick();
+    expect_denied(Action::Pause, 503, "doorward_keys_unavailable");
+}
+
+#[test]
+fn a_client_that_left_is_forgotten() {
+    let (mut root, _) = root(&remote());
+    let (http, _) = send(&root, "/", &[("authorization", &bearer())]);
+    drop(http);
+    let call = tick(&mut root);
+    answer(&mut root, call, "200", &format!(r#"{{"keys":[{KEY}]}}"#));
+    assert!(!was_continued());
+    assert_eq!(replied(), None);
+}
+
+#[test]
+fn a_call_that_cannot_be_made_is_tried_again() {
+    let (mut root, _) = root(&remote());
+    fake::with(|host| host.force("proxy_http_call", 10));
+    root.on_tick();
+    fake::with(|host| {
+        host.force("proxy_http_call", 0);
+        host.now_nanoseconds += 1_000_000_000;
+    });
+    tick(&mut root);
+}
+
+#[test]
+fn an_anonymous_route_passes_without_forged_headers() {
+    let (root, _) = root(&inline());
+    let (_http, action) = send(&root, "/open", &[("x.issuer", "forged"), ("authorization", "Bearer x")]);
+    assert_eq!((action, replied()), (Action::Continue, None));
+    fake::with(|host| assert_eq!(host.calls, [Call::RemoveHeader(b"x.issuer".to_vec())]));
+    assert_eq!(header("authorization").as_deref(), Some("Bearer x"), "a token that was not used stays");
+}
