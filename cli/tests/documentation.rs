@@ -1,0 +1,82 @@
+//! What the documentation shows is what happens.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "tests")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+/// The root README and that of every example.
+fn readmes() -> Vec<PathBuf> {
+    let examples = fs::read_dir(root().join("examples")).unwrap();
+    let examples = examples.map(|entry| entry.unwrap().path().join("README.md"));
+    examples.filter(|path| path.exists()).chain([root().join("README.md")]).collect()
+}
+
+/// The fenced blocks of a language.
+fn blocks(text: &str, language: &str) -> Vec<String> {
+    let opening = format!("```{language}\n");
+    text.split(&opening).skip(1).map(|rest| rest.split("```").next().unwrap().to_owned()).collect()
+}
+
+/// Runs `doorward` in the root folder; standard output, then standard error.
+fn doorward(arguments: &[&str]) -> (bool, String) {
+    let run = Command::new(env!("CARGO_BIN_EXE_doorward")).args(arguments).current_dir(root()).output().unwrap();
+    let text = [run.stdout, run.stderr].concat();
+    (run.status.success(), String::from_utf8(text).unwrap())
+}
+
+#[test]
+fn commands_print_what_the_readmes_show() {
+    let mut runs = 0;
+    for readme in readmes() {
+        for block in blocks(&fs::read_to_string(&readme).unwrap(), "console") {
+            for command in format!("\n{block}").split("\n$ ").skip(1) {
+                let (line, expected) = command.split_once('\n').unwrap_or((command, ""));
+                let Some(arguments) = line.strip_prefix("dist/doorward ") else { continue };
+                let (_, printed) = doorward(&arguments.split(' ').collect::<Vec<_>>());
+                assert_eq!(printed.trim(), expected.trim(), "{}: {line}", readme.display());
+                runs += 1;
+            }
+        }
+    }
+    assert!(runs >= 3, "expected commands in the READMEs, but found {runs}");
+}
+
+#[test]
+fn documents_in_the_readme_are_without_fault() {
+    let text = fs::read_to_string(root().join("README.md")).unwrap();
+    let documents: Vec<_> = blocks(&text, "yaml").into_iter().filter(|block| block.contains("providers:")).collect();
+    assert!(!documents.is_empty());
+    for document in documents {
+        let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("readme.yaml");
+        fs::write(&file, &document).unwrap();
+        let (fine, printed) = doorward(&["check", file.to_str().unwrap()]);
+        assert!(fine, "{printed}\n{document}");
+    }
+}
+
+#[test]
+fn every_member_of_the_document_is_in_the_reference() {
+    let raw = fs::read_to_string(root().join("src/config/raw.rs")).unwrap();
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let members = raw.lines().filter_map(|line| line.trim().strip_prefix("pub(super) ")?.split_once(": "));
+    let names: Vec<_> = members.map(|(name, _)| if name == "matches" { "match" } else { name }).collect();
+    assert!(names.len() > 40);
+    for name in names {
+        let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let documented = readme.split(|c| !is_word(c)).any(|word| word == name);
+        assert!(documented, "expected {name:?} in the README's configuration reference");
+    }
+}
+
+#[test]
+fn a_faulty_document_and_a_missing_file_exit_with_1() {
+    let (fine, printed) = doorward(&["check", "nowhere.yaml", "examples/first-policy/doorward.yaml"]);
+    assert!(!fine);
+    assert!(printed.contains("nowhere.yaml: expected a file to read"), "{printed}");
+    assert!(printed.contains("doorward.yaml: ok"), "the other file is checked all the same: {printed}");
+}
