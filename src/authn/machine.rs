@@ -155,10 +155,10 @@ impl Authn {
     fn select<'r>(&self, head: RequestHead<'r>) -> Result<Selected<'r>, Denial> {
         let forged = self.policy.managed.forged(head.fields);
         let mutations = forged.into_iter().map(|name| HeaderMutation::Remove(Cow::Borrowed(name))).collect();
+        let path = NormalPath::parse(head.path).map_err(|_| Denial::PathNotAccepted)?;
         if self.policy.bypass_cors_preflight && is_cors_preflight(&head) {
             return Ok(Selected::Anonymous(Forward { mutations, ..Forward::default() }));
         }
-        let path = NormalPath::parse(head.path).map_err(|_| Denial::PathNotAccepted)?;
         let found = self.policy.rules.find(head.method, head.authority, &path);
         let (rule, found) = found.ok_or(Denial::NoMatchingRule)?;
         Ok(match &found.action {

