@@ -27,7 +27,7 @@ fn with(pointer: &str, value: Value) -> Value {
         Value::Object(members) if value.is_null() => drop(members.remove(name)),
         Value::Object(members) => drop(members.insert(name.into(), value)),
         Value::Array(items) => items.insert(name.parse().unwrap(), value),
-        other => panic!("{other}"),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => panic!("{pointer}"),
     }
     document
 }
@@ -194,7 +194,7 @@ fn rule_faults_name_their_place() {
 #[test]
 fn header_faults_name_their_place() {
     let header = |value: Value, expected: &str| {
-        check("/identity_headers", json!([{"header": "x-a", "claim": ["a"]}, value]), expected)
+        check("/identity_headers", json!([{"header": "x-a", "claim": ["a"]}, value]), expected);
     };
     header(json!({"claim": ["b"]}), "identity_headers[1].header: expected a header name");
     header(json!({"header": "x-b"}), "identity_headers[1].claim: expected the names");

@@ -133,7 +133,8 @@ pub(crate) fn deny() -> Passage {
 
 /// Answers the client. Should even that fail, the request stays paused until a timeout ends it: it never passes.
 fn answer(decided: &LocalReply) -> Passage {
-    let headers: Vec<(&str, &str)> = decided.headers.iter().map(|(name, value)| (*name, value.as_ref())).collect();
+    let headers: Vec<(&str, &str)> =
+        decided.headers.iter().map(|(name, value)| (*name, value.as_ref())).collect();
     let details = format!("doorward_{}", decided.denial.code());
     let reply = reply::LocalReply {
         status: decided.status,

@@ -1,7 +1,7 @@
 //! Envoy HTTP filter: validates JWTs and sets identity headers.
 //!
-//! Registration only. What is decided is the core's; what is performed is in [`gate`]; the proxy's callbacks come in at
-//! [`root`] and [`http`].
+//! Registration only. What is decided is the core's; what is performed is in `gate`; the proxy's callbacks come in at
+//! `root` and `http`.
 
 mod gate;
 mod http;

@@ -3,7 +3,9 @@
 use crate::gate::Gate;
 use crate::http::Http;
 use doorward::config::Config;
-use doorward::oidc::{Fetch, FetchError, FetchResponse, FetchResult, KeySetMachine, KeySetState, KeySetUpdate};
+use doorward::oidc::{
+    Fetch, FetchError, FetchResponse, FetchResult, KeySetMachine, KeySetState, KeySetUpdate,
+};
 use doorward::policy::ProviderId;
 use doorward_host::callout::{HttpCall, HttpCallResponse};
 use doorward_host::{Context, ContextType, HostError, HttpContext, RootContext, buffer, clock};
@@ -42,7 +44,10 @@ impl Root {
                 self.set_tick(FAST_TICK)
             }
             Err(error) => {
-                log::error!("the configuration has {} fault(s); the filter does not load", error.faults().len());
+                log::error!(
+                    "the configuration has {} fault(s); the filter does not load",
+                    error.faults().len()
+                );
                 for fault in error.faults() {
                     log::error!("configuration: {fault}");
                 }
@@ -69,7 +74,10 @@ impl Root {
                     self.calls.insert(call, provider);
                 }
                 Err(error) => {
-                    log::warn!("keys: the call to cluster {:?} could not be made: {error}", fetch.remote.cluster);
+                    log::warn!(
+                        "keys: the call to cluster {:?} could not be made: {error}",
+                        fetch.remote.cluster
+                    );
                     take(&mut gate, provider, Err(FetchError::NoResponse))?;
                 }
             }
@@ -88,7 +96,8 @@ impl Root {
         let Some(provider) = self.calls.remove(&call) else { return Ok(()) };
         let Some(Ok(mut gate)) = self.gate.as_ref().map(|gate| gate.try_borrow_mut()) else { return Ok(()) };
         let response = HttpCallResponse::read(num_headers, body_size)?;
-        let Some((response, status)) = response.as_ref().and_then(|response| Some((response, response.status()?)))
+        let Some((response, status)) =
+            response.as_ref().and_then(|response| Some((response, response.status()?)))
         else {
             return take(&mut gate, provider, Err(FetchError::NoResponse));
         };
@@ -157,7 +166,13 @@ impl RootContext for Root {
 }
 
 impl Context for Root {
-    fn on_http_call_response(&mut self, token_id: u32, num_headers: usize, body_size: usize, _num_trailers: usize) {
+    fn on_http_call_response(
+        &mut self,
+        token_id: u32,
+        num_headers: usize,
+        body_size: usize,
+        _num_trailers: usize,
+    ) {
         if let Err(error) = self.take_answer(token_id, num_headers, body_size) {
             log::error!("keys: {error}");
         }
