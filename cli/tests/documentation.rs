@@ -24,7 +24,8 @@ fn blocks(text: &str, language: &str) -> Vec<String> {
 
 /// Runs `doorward` in the root folder; standard output, then standard error.
 fn doorward(arguments: &[&str]) -> (bool, String) {
-    let run = Command::new(env!("CARGO_BIN_EXE_doorward")).args(arguments).current_dir(root()).output().unwrap();
+    let run =
+        Command::new(env!("CARGO_BIN_EXE_doorward")).args(arguments).current_dir(root()).output().unwrap();
     let text = [run.stdout, run.stderr].concat();
     (run.status.success(), String::from_utf8(text).unwrap())
 }
@@ -49,7 +50,8 @@ fn commands_print_what_the_readmes_show() {
 #[test]
 fn documents_in_the_readme_are_without_fault() {
     let text = fs::read_to_string(root().join("README.md")).unwrap();
-    let documents: Vec<_> = blocks(&text, "yaml").into_iter().filter(|block| block.contains("providers:")).collect();
+    let documents: Vec<_> =
+        blocks(&text, "yaml").into_iter().filter(|block| block.contains("providers:")).collect();
     assert!(!documents.is_empty());
     for document in documents {
         let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("readme.yaml");

@@ -63,8 +63,13 @@ pub enum JwkError {
     #[error("a shared secret (\"oct\") is accepted only from the configuration")]
     SymmetricFromNetwork,
     /// The shared secret is shorter than the hash (RFC 7518 section 3.2).
-    #[error("expected a shared secret of at least 32 bytes, but found {0}")]
-    SecretTooShort(usize),
+    #[error("expected a shared secret of at least {expected} bytes, but found {found}")]
+    SecretTooShort {
+        /// Length of the hash in bytes.
+        expected: usize,
+        /// Length of the secret in bytes.
+        found: usize,
+    },
     /// The RSA modulus is shorter than 2048 bits (RFC 7518 section 3.3) or longer than 8192.
     #[error("expected an RSA modulus of 2048 to 8192 bits, but found {0}")]
     RsaSize(usize),
@@ -92,8 +97,13 @@ impl Jwk {
             None => None,
             Some(name) => Some(Algorithm::from_name(name).ok_or(JwkError::UnsupportedAlgorithm)?),
         };
-        if let Some(algorithm) = algorithm.filter(|a| a.key_family() != material.family()) {
-            return Err(JwkError::AlgorithmMismatch(algorithm));
+        if let Some(algorithm) = algorithm.filter(|algorithm| !material.fits(*algorithm)) {
+            return Err(match material.secret_bytes() {
+                Some(found) if algorithm.is_symmetric() => {
+                    JwkError::SecretTooShort { expected: algorithm.hash().bytes(), found }
+                }
+                _ => JwkError::AlgorithmMismatch(algorithm),
+            });
         }
         Ok(Self { key_id: string(members, "kid")?.map(str::to_owned), algorithm, material })
     }
@@ -365,7 +375,7 @@ mod tests {
         }
         let short =
             Jwk::from_json(&json!({"kty": "oct", "k": "AAAA"}), KeyOrigin::Inline).map(|k| k.family());
-        assert_eq!(short, Err(JwkError::SecretTooShort(3)));
+        assert_eq!(short, Err(JwkError::SecretTooShort { expected: 32, found: 3 }));
     }
 
     #[test]

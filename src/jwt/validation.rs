@@ -31,7 +31,7 @@ pub struct ClaimRules {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClaimError {
-    /// A registered claim has the wrong JSON type, or a date does not fit.
+    /// A registered claim has the wrong JSON type, a date does not fit, or `exp` is not after `iat`.
     #[error("claim {0:?} is malformed")]
     Malformed(&'static str),
     /// A claim that must be there is not.
@@ -49,7 +49,7 @@ pub enum ClaimError {
     /// `iat` is in the future.
     #[error("issued in the future")]
     IssuedInFuture,
-    /// `exp` is further from `iat` than allowed, or not after it.
+    /// `exp` is further from `iat` than allowed.
     #[error("lives longer than allowed")]
     LifetimeTooLong,
     /// `aud` has none of the accepted values.
@@ -105,6 +105,10 @@ impl ClaimRules {
         }
         if iat.is_some_and(|iat| iat > latest) {
             return Err(ClaimError::IssuedInFuture);
+        }
+        // Within the clock skew such a token would pass.
+        if exp.zip(iat).is_some_and(|(exp, iat)| exp <= iat) {
+            return Err(ClaimError::Malformed("exp"));
         }
         if let Some(max) = self.max_lifetime {
             let born = iat.unwrap_or(now);
@@ -190,6 +194,8 @@ mod tests {
         check(json!({"exp": 999_941}), Ok(()));
         check(json!({"exp": 999_940.001}), Ok(()));
         check(json!({"exp": 999_940}), Err(ClaimError::Expired));
+        check(json!({"iat": 1_000_050, "exp": 1_000_050}), Err(ClaimError::Malformed("exp")));
+        check(json!({"iat": 1_000_050, "exp": 1_000_051}), Ok(()));
         check(json!({"exp": 0, "iat": null}), Err(ClaimError::Expired));
         check(json!({"exp": null}), Err(ClaimError::Missing("exp".into())));
         check(json!({"exp": "1000100"}), Err(ClaimError::Malformed("exp")));

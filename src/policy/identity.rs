@@ -9,7 +9,7 @@ use super::ProviderId;
 use crate::http::HeaderMutation;
 use crate::jose::base64url;
 use crate::jwt::{ClaimPath, VerifiedToken};
-use serde_json::Value;
+use serde_json::{Number, Value};
 use std::sync::Arc;
 
 /// A value longer than this is refused: cut off, it would name somebody else.
@@ -53,7 +53,7 @@ pub enum ListStyle {
     Comma,
     /// `a b`
     Space,
-    /// `["a","b"]`, in ASCII. Also writes objects and nested lists, which the others do not.
+    /// JSON in ASCII, whatever the claim is: `["a","b"]`, `"a"`. Also writes objects and nested lists, which the others do not.
     Json,
     /// One header field for each item.
     Repeat,
@@ -151,7 +151,7 @@ impl IdentityHeader {
 
     /// The field values for a claim; none if it has nothing to write.
     fn values(&self, claim: &Value) -> Result<Vec<String>, IdentityError> {
-        if self.list == ListStyle::Json && (claim.is_array() || claim.is_object()) {
+        if self.list == ListStyle::Json {
             return self.json(claim);
         }
         let values = match claim {
@@ -182,8 +182,13 @@ impl IdentityHeader {
     }
 
     fn json(&self, claim: &Value) -> Result<Vec<String>, IdentityError> {
-        if claim.as_array().is_some_and(Vec::is_empty) {
+        let is_empty =
+            claim.as_array().is_some_and(Vec::is_empty) || claim.as_str().is_some_and(str::is_empty);
+        if is_empty {
             return Ok(Vec::new());
+        }
+        if numbers(claim).any(|number| !is_exact(number)) {
+            return Err(IdentityError::Unsafe(self.header.clone()));
         }
         let text = ascii_json(&claim.to_string());
         if text.len() > MAX_VALUE_BYTES {
@@ -203,7 +208,7 @@ impl IdentityHeader {
             Value::String(text) => text.clone(),
             Value::Bool(flag) => flag.to_string(),
             Value::Number(number) => {
-                if number.is_f64() && number.as_f64().is_none_or(|float| float.abs() >= EXACT_FLOAT) {
+                if !is_exact(number) {
                     return Err(IdentityError::Unsafe(self.header.clone()));
                 }
                 number.to_string()
@@ -223,6 +228,20 @@ impl IdentityHeader {
     }
 }
 
+fn is_exact(number: &Number) -> bool {
+    !number.is_f64() || number.as_f64().is_some_and(|float| float.abs() < EXACT_FLOAT)
+}
+
+/// Every number in a claim, at any depth.
+fn numbers(claim: &Value) -> Box<dyn Iterator<Item = &Number> + '_> {
+    match claim {
+        Value::Number(number) => Box::new(std::iter::once(number)),
+        Value::Array(items) => Box::new(items.iter().flat_map(numbers)),
+        Value::Object(members) => Box::new(members.values().flat_map(numbers)),
+        Value::Null | Value::Bool(_) | Value::String(_) => Box::new(std::iter::empty()),
+    }
+}
+
 fn set(name: &str, value: Vec<u8>) -> HeaderMutation<'static> {
     HeaderMutation::Set(name.as_bytes().to_vec().into(), value.into())
 }
@@ -234,7 +253,8 @@ fn percent(text: &str, list: ListStyle) -> String {
     for (at, byte) in text.bytes().enumerate() {
         let plain = match byte {
             b'%' => false,
-            b',' => list != ListStyle::Comma,
+            // Repeated fields may be joined by commas on the way (RFC 9110 section 5.3).
+            b',' => !matches!(list, ListStyle::Comma | ListStyle::Repeat),
             // A space at either end would be cut off on the way (RFC 9110 section 5.5).
             b' ' => list != ListStyle::Space && at != 0 && at != last,
             _ => byte.is_ascii_graphic(),
@@ -334,7 +354,7 @@ mod tests {
         use ValueEncoding::{Percent, Reject};
         check(ListStyle::Comma, Percent, json!(["a,b", "c d"]), Ok(&["a%2Cb,c d"]));
         check(ListStyle::Space, Percent, json!(["a,b", "c d"]), Ok(&["a,b c%20d"]));
-        check(ListStyle::Repeat, Percent, json!(["a,b", "c"]), Ok(&["a,b", "c"]));
+        check(ListStyle::Repeat, Percent, json!(["a,b", "c"]), Ok(&["a%2Cb", "c"]));
         check(
             ListStyle::Json,
             Percent,
@@ -355,6 +375,8 @@ mod tests {
         }
         check(ListStyle::Json, ValueEncoding::Percent, json!({"a": [1]}), Ok(&[r#"{"a":[1]}"#]));
         check(ListStyle::Json, ValueEncoding::Percent, json!([]), Err(missing()));
+        check(ListStyle::Json, ValueEncoding::Percent, json!(""), Err(missing()));
+        check(ListStyle::Json, ValueEncoding::Percent, json!("[1]"), Ok(&[r#""[1]""#]));
         let mut out = Vec::new();
         let omit = IdentityHeader {
             when_missing: WhenMissing::Omit,
@@ -370,6 +392,7 @@ mod tests {
         let unsafe_number = || Err(IdentityError::Unsafe("x-h".into()));
         check(ListStyle::Comma, Percent, json!(1.234_567_890_123_456_8e22), unsafe_number());
         check(ListStyle::Comma, Percent, json!([1e300]), unsafe_number());
+        check(ListStyle::Json, Percent, json!({"a": [1e300]}), unsafe_number());
         let too_long = || Err(IdentityError::TooLong("x-h".into()));
         check(ListStyle::Comma, Percent, json!("a".repeat(8193)), too_long());
         check(ListStyle::Comma, Percent, json!(vec!["a"; 1001]), too_long());

@@ -1,1 +1,41 @@
-//! To be written.
+//! The core's integration tests: one binary, everything through the public interface, no network.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `blessed` | committed files that tests render: compared, or rewritten with `DOORWARD_BLESS=1` |
+//! | `hostile_keys` | keys and signatures from the network that are none |
+//! | `keys` | test keys, which sign tokens |
+//! | `layering` | who may import whom, and what the core rests on |
+//! | `request` | one request from head to decision, in virtual time |
+//! | `scores` | the table of `docs/vectors.md` |
+//! | `second_opinion` | every verdict compared with jwt-simple's |
+//! | `vectors_jws` | whole tokens: Wycheproof, RFC 7520, RFC 8037 |
+//! | `vectors_raw` | bare signatures: Wycheproof, every algorithm |
+//! | `verifier` | the path from a token and a key set to a verdict |
+//! | `wire` | the documented table of denials |
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::arithmetic_side_effects,
+    reason = "a test may panic: that is how it fails"
+)]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "these tests read the environment and committed files; the core does not"
+)]
+#![allow(missing_docs, reason = "a test binary has no interface")]
+
+mod blessed;
+mod hostile_keys;
+mod keys;
+mod layering;
+mod request;
+mod scores;
+mod second_opinion;
+mod vectors_jws;
+mod vectors_raw;
+mod verifier;
+mod wire;

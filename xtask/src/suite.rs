@@ -57,13 +57,13 @@ struct Suite {
 }
 
 impl Suite {
-    /// `cargo deny`, once there is a policy for it. Without advisories: their database changes without us.
+    /// `cargo deny` by `deny.toml`. Without advisories: their database changes without us.
     fn dependencies(&mut self) {
-        if !folder::root().join("deny.toml").is_file() {
-            return;
-        }
         if let Some(deny) = self.part("install cargo-deny", setup::cargo_deny) {
-            self.check("dependencies", program(deny).args(["check", "bans", "licenses", "sources"]));
+            self.check(
+                "dependencies",
+                program(deny).args(["--workspace", "check", "bans", "licenses", "sources"]),
+            );
         }
     }
 

@@ -12,10 +12,14 @@ impl Key {
 
     pub(super) fn new(secret: Vec<u8>) -> Result<Self, JwkError> {
         if secret.len() < Self::MIN_BYTES {
-            Err(JwkError::SecretTooShort(secret.len()))
+            Err(JwkError::SecretTooShort { expected: Self::MIN_BYTES, found: secret.len() })
         } else {
             Ok(Self(secret))
         }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.0.len()
     }
 
     /// RFC 7518 section 3.2: a key at least as long as the hash.

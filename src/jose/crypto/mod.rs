@@ -127,6 +127,18 @@ impl VerifyingKey {
         is_long_enough && self.family() == algorithm.key_family()
     }
 
+    /// Length of a shared secret in bytes; `None` for a public key.
+    pub fn secret_bytes(&self) -> Option<usize> {
+        match &self.0 {
+            Material::Oct(key) => Some(key.bytes()),
+            Material::Rsa(_)
+            | Material::P256(_)
+            | Material::P384(_)
+            | Material::P521(_)
+            | Material::Ed25519(_) => None,
+        }
+    }
+
     /// `kty` and `crv`.
     pub fn family(&self) -> KeyFamily {
         match &self.0 {
