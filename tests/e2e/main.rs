@@ -1,1 +1,33 @@
-//! To be written.
+//! End-to-end tests: the built filter in a real Envoy, with tokens and keys made by other people's code.
+//!
+//! Run by `cargo xtask test`, which builds the filter and installs Envoy, the npm packages and the Python packages first.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `configuration` | what Envoy says to a faulty document, secrets in logs, the files under `envoy/` |
+//! | `hostile` | requests that try to walk around the filter, or to kill it |
+//! | `interop` | tokens of jose, PyJWT and jwcrypto, whole and mutated |
+//! | `keys` | key sets that come late, wrong, changed or not at all |
+//! | `module` | what the built module imports and exports |
+//! | `oidc_provider` | a real OpenID provider: its published keys, access tokens and ID tokens |
+//! | `replies` | each denial as the client and the access log see it |
+//! | `support` | what these share |
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::arithmetic_side_effects,
+    reason = "a test may panic: that is how it fails"
+)]
+#![allow(missing_docs, reason = "a test binary has no interface")]
+
+mod configuration;
+mod hostile;
+mod interop;
+mod keys;
+mod module;
+mod oidc_provider;
+mod replies;
+mod support;
