@@ -49,16 +49,16 @@ fn main() {
         let bearer = format!("Bearer {token}");
         let fields = request(bearer.as_bytes());
         let document = document(&key);
-        let authn = authn(&document);
+        let mut authn = authn(&document);
         let first = median(|| {
             // Only the request is timed: a machine is made at start.
-            let authn = self::authn(&document);
+            let mut authn = self::authn(&document);
             let start = Instant::now();
-            decide(&authn, &fields, verify);
+            decide(&mut authn, &fields, verify);
             start.elapsed()
         });
-        let repeated = repeated(|| decide(&authn, &fields, verify));
-        let unsigned = self::repeated(|| decide(&authn, &fields, |_| Verdict::Valid));
+        let repeated = repeated(|| decide(&mut authn, &fields, verify));
+        let unsigned = self::repeated(|| decide(&mut authn, &fields, |_| Verdict::Valid));
         println!(
             "| {algorithm} | {} | {} | {} | {} |",
             micros(signature),
@@ -99,7 +99,7 @@ fn document(key: &TestKey) -> Vec<u8> {
 }
 
 fn authn(document: &[u8]) -> Authn {
-    Config::load(document).unwrap().into_authn()
+    Config::load(document).unwrap().into_authn(1)
 }
 
 /// A request as a browser's proxy sends it.
@@ -121,7 +121,7 @@ fn request(bearer: &[u8]) -> Vec<HeaderField<'_>> {
     fields.map(|(name, value)| HeaderField { name, value }).to_vec()
 }
 
-fn decide(authn: &Authn, fields: &[HeaderField<'_>], verify: impl Fn(&SignatureJob<'_>) -> Verdict) {
+fn decide(authn: &mut Authn, fields: &[HeaderField<'_>], verify: impl Fn(&SignatureJob<'_>) -> Verdict) {
     let now = UnixTime::from_secs(NOW);
     let mut step = authn.begin(now, RequestHead::new(black_box(fields)));
     loop {
@@ -137,7 +137,7 @@ fn decide(authn: &Authn, fields: &[HeaderField<'_>], verify: impl Fn(&SignatureJ
 }
 
 /// The median of rounds of many calls each, so that the clock's own resolution does not count.
-fn repeated(call: impl Fn()) -> Duration {
+fn repeated(mut call: impl FnMut()) -> Duration {
     let start = Instant::now();
     call();
     let once = start.elapsed().max(Duration::from_nanos(100));
@@ -149,7 +149,7 @@ fn repeated(call: impl Fn()) -> Duration {
     })
 }
 
-fn median(round: impl Fn() -> Duration) -> Duration {
+fn median(mut round: impl FnMut() -> Duration) -> Duration {
     let mut rounds: Vec<Duration> = (0..ROUNDS).map(|_| round()).collect();
     rounds.sort_unstable();
     rounds[ROUNDS / 2]

@@ -8,8 +8,8 @@ use crate::http::{HeaderMutation, RequestHead};
 use crate::jose::crypto::{SignatureJob, Verdict};
 use crate::jose::{HeaderError, Jwk, JwsError};
 use crate::jwt::{ClaimError, UnverifiedJwt, UnverifiedJwtError, VerifiedToken};
-use crate::oidc::{Fetch, FetchResult, KeySetMachine, KeySetSource, KeySetState, KeySetUpdate};
-use crate::policy::{AnyOf, IdentityError, NormalPath, ProviderId, Requirement, RuleAction, Unmet};
+use crate::oidc::{Fetch, KeyAnswer, KeySetMachine, KeySetSource};
+use crate::policy::{AnyOf, IdentityError, NormalPath, ProviderId, RuleAction, Unmet};
 use crate::time::UnixTime;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ pub enum Step<'r> {
     Decide(Decision<'r>),
     /// Check a signature, then [`Authn::resume`] with [`Outcome::Signature`].
     VerifySignature(SignatureJob<'r>, Box<Pending<'r>>),
-    /// The provider's first key set is on its way. Wait, then [`Authn::begin`] again with the same request; or give
+    /// The provider's first key set, or one that may hold this token's key, is on its way. Wait, then [`Authn::begin`] again with the same request; or give
     /// up with [`Authn::resume`] and [`Outcome::KeysUnavailable`].
     AwaitKeys(ProviderId, Box<Pending<'r>>),
 }
@@ -78,9 +78,12 @@ pub struct Authn {
 }
 
 impl Authn {
-    /// A machine for `policy`, with one key source for each of its providers, in the same order.
-    pub fn new(policy: AuthnPolicy, sources: Vec<KeySetSource>) -> Self {
-        Self { policy, key_sets: sources.into_iter().map(KeySetMachine::new).collect() }
+    /// A machine for `policy`, with one key source for each of its providers, in the same order. `seed` spreads
+    /// fetches over time; it should differ from one host to the next.
+    pub fn new(policy: AuthnPolicy, sources: Vec<KeySetSource>, seed: u64) -> Self {
+        let seeds = (0_u64..).map(|index| seed.wrapping_add(index.wrapping_mul(2)));
+        let key_sets = sources.into_iter().zip(seeds);
+        Self { policy, key_sets: key_sets.map(|(source, seed)| KeySetMachine::new(source, seed)).collect() }
     }
 
     /// The configuration.
@@ -88,56 +91,54 @@ impl Authn {
         &self.policy
     }
 
-    /// The keys of a provider at `now`.
-    pub fn keys(&self, now: UnixTime, provider: ProviderId) -> KeySetState {
-        self.key_sets.get(provider.0).map_or(KeySetState::Unavailable, |machine| machine.state(now))
+    /// The key sets of the providers, in the policy's order.
+    pub fn key_sets(&self) -> &[KeySetMachine] {
+        &self.key_sets
     }
 
-    /// Fetches that are due now. Each answer goes to [`Authn::handle_fetch`].
+    /// The key set of one provider, for its host to drive.
+    pub fn key_set_mut(&mut self, provider: ProviderId) -> Option<&mut KeySetMachine> {
+        self.key_sets.get_mut(provider.0)
+    }
+
+    /// Fetches that are due now. Each answer goes to [`KeySetMachine::handle`] of its provider.
     pub fn poll_fetches(&mut self, now: UnixTime) -> Vec<(ProviderId, Fetch)> {
         let due = self.key_sets.iter_mut().enumerate();
         due.filter_map(|(id, machine)| machine.poll(now).map(|fetch| (ProviderId(id), fetch))).collect()
     }
 
-    /// Takes the answer to a fetch. `None` if there is no such provider.
-    pub fn handle_fetch(
-        &mut self,
-        now: UnixTime,
-        provider: ProviderId,
-        result: FetchResult<'_>,
-    ) -> Option<KeySetUpdate> {
-        self.key_sets.get_mut(provider.0).map(|machine| machine.handle(now, result))
-    }
-
     /// Starts with a request.
-    pub fn begin<'r>(&self, now: UnixTime, head: RequestHead<'r>) -> Step<'r> {
-        match self.select(head) {
+    pub fn begin<'r>(&mut self, now: UnixTime, head: RequestHead<'r>) -> Step<'r> {
+        match select(&self.policy, head) {
             Ok(Selected::Anonymous(forward)) => Step::Decide(Decision::Forward(forward)),
-            Ok(Selected::Required(progress)) => self.advance(now, progress),
-            Err(denial) => self.reject(denial),
+            Ok(Selected::Required(progress)) => self.judge(now).advance(progress),
+            Err(denial) => reject(&self.policy, denial),
         }
     }
 
     /// Goes on with a request after its effect was performed.
-    pub fn resume<'r>(&self, now: UnixTime, pending: Pending<'r>, outcome: Outcome) -> Step<'r> {
+    pub fn resume<'r>(&mut self, now: UnixTime, pending: Pending<'r>, outcome: Outcome) -> Step<'r> {
         let Pending { mut progress, candidate } = pending;
         let (Outcome::Signature(verdict), Some(candidate)) = (outcome, candidate) else {
-            return self.reject(Denial::KeysUnavailable);
+            return reject(&self.policy, Denial::KeysUnavailable);
         };
         if verdict == Verdict::Invalid {
-            return self.try_next_key(progress, candidate);
+            return try_next_key(&self.policy, progress, candidate);
         }
         let payload = candidate.jwt.jws().unverified_payload_segment();
         let Candidate { provider, location, ends, .. } = candidate;
         let Some(token) = candidate.jwt.verified(verdict, ends) else {
-            return self.reject(Denial::SignatureInvalid);
+            return reject(&self.policy, Denial::SignatureInvalid);
         };
-        let Some(group) = self.group(&progress) else { return self.reject(Denial::InternalError) };
+        let Some(group) = self.policy.group(progress.rule, progress.groups_done) else {
+            return reject(&self.policy, Denial::InternalError);
+        };
         if let Err(unmet) = group.check(provider, token.claims()) {
-            return self.reject(match unmet {
+            let rejection = match unmet {
                 Unmet::Scopes(scopes) => Rejection { denial: Denial::ScopeMissing, scopes: Some(scopes) },
                 Unmet::Condition => Denial::ClaimNotAllowed.into(),
-            });
+            };
+            return reject(&self.policy, rejection);
         }
         if progress.passed.is_empty() {
             progress.payload = payload;
@@ -145,103 +146,73 @@ impl Authn {
         progress.passed.push((provider, token));
         progress.used.push((provider, location));
         progress.groups_done = progress.groups_done.saturating_add(1);
-        self.advance(now, progress)
+        self.judge(now).advance(progress)
     }
 
-    fn reject<'r>(&self, rejection: impl Into<Rejection>) -> Step<'r> {
-        Step::Decide(Decision::Reject(rejection.into().reply(&self.policy.challenge)))
+    fn judge(&mut self, now: UnixTime) -> Judge<'_> {
+        Judge { policy: &self.policy, key_sets: &mut self.key_sets, now }
     }
+}
 
-    fn select<'r>(&self, head: RequestHead<'r>) -> Result<Selected<'r>, Denial> {
-        let forged = self.policy.managed.forged(head.fields);
-        let mutations = forged.into_iter().map(|name| HeaderMutation::Remove(Cow::Borrowed(name))).collect();
-        let path = NormalPath::parse(head.path).map_err(|_| Denial::PathNotAccepted)?;
-        if self.policy.bypass_cors_preflight && is_cors_preflight(&head) {
-            return Ok(Selected::Anonymous(Forward { mutations, ..Forward::default() }));
-        }
-        let found = self.policy.rules.find(head.method, head.authority, &path);
-        let (rule, found) = found.ok_or(Denial::NoMatchingRule)?;
-        Ok(match &found.action {
-            RuleAction::Anonymous => Selected::Anonymous(Forward { mutations, ..Forward::default() }),
-            RuleAction::Require(_) => Selected::Required(Progress {
-                head,
-                mutations,
-                rule,
-                passed: Vec::new(),
-                used: Vec::new(),
-                groups_done: 0,
-                payload: b"",
-            }),
-        })
-    }
+/// The part of a decision that may need keys.
+struct Judge<'a> {
+    policy: &'a AuthnPolicy,
+    key_sets: &'a mut [KeySetMachine],
+    now: UnixTime,
+}
 
-    fn requirement(&self, progress: &Progress<'_>) -> Option<&Requirement> {
-        match &self.policy.rules.get(progress.rule)?.action {
-            RuleAction::Require(requirement) => Some(requirement),
-            RuleAction::Anonymous => None,
-        }
-    }
-
-    fn group(&self, progress: &Progress<'_>) -> Option<&AnyOf> {
-        self.requirement(progress)?.all.get(progress.groups_done)
-    }
-
+impl<'a> Judge<'a> {
     /// Goes through the groups of the requirement until one needs an effect.
-    fn advance<'r>(&self, now: UnixTime, mut progress: Progress<'r>) -> Step<'r> {
-        while let Some(group) = self.group(&progress) {
+    fn advance<'r>(&mut self, mut progress: Progress<'r>) -> Step<'r> {
+        while let Some(group) = self.policy.group(progress.rule, progress.groups_done) {
             match bearer::find(&progress.head, &self.policy.locations(group)) {
-                Ok(Some(found)) => return self.judge(now, progress, group, found),
+                Ok(Some(found)) => return self.take_token(progress, group, found),
                 Ok(None) if group.allow_missing => {
                     progress.groups_done = progress.groups_done.saturating_add(1);
                 }
-                Ok(None) => return self.reject(Denial::TokenMissing),
-                Err(BearerError::Repeated) => return self.reject(Denial::TokenRepeated),
-                Err(BearerError::Malformed) => return self.reject(Denial::CredentialsMalformed),
+                Ok(None) => return reject(self.policy, Denial::TokenMissing),
+                Err(BearerError::Repeated) => return reject(self.policy, Denial::TokenRepeated),
+                Err(BearerError::Malformed) => return reject(self.policy, Denial::CredentialsMalformed),
             }
         }
-        match self.finish(progress) {
+        match finish(self.policy, progress) {
             Ok(forward) => Step::Decide(Decision::Forward(forward)),
-            Err(denial) => self.reject(denial),
+            Err(denial) => reject(self.policy, denial),
         }
     }
 
     /// Everything that can be said of a token without its signature; the cheap refusals come first.
-    fn judge<'r>(
-        &self,
-        now: UnixTime,
+    fn take_token<'r>(
+        &mut self,
         progress: Progress<'r>,
         group: &AnyOf,
         found: FoundToken<'r, '_>,
     ) -> Step<'r> {
-        let Judged { jwt, provider, location, ends } = match self.read(now, group, &found) {
+        let Judged { jwt, provider, location, ends } = match self.read(group, &found) {
             Ok(judged) => judged,
-            Err(denial) => return self.reject(denial),
+            Err(denial) => return reject(self.policy, denial),
         };
-        let keys = match self.keys(now, provider) {
-            KeySetState::Ready(keys) => keys,
-            KeySetState::Pending => {
-                return Step::AwaitKeys(provider, Box::new(Pending { progress, candidate: None }));
-            }
-            KeySetState::Unavailable => return self.reject(Denial::KeysUnavailable),
+        let Ok(signature) = jwt.jws().decode_signature() else {
+            return reject(self.policy, Denial::TokenMalformed);
         };
         let header = jwt.jws().unverified_header();
-        let mut keys: Vec<Arc<Jwk>> =
-            keys.candidates(header.key_id.as_deref(), header.algorithm).into_iter().map(Arc::clone).collect();
-        if keys.is_empty() {
-            return self.reject(Denial::KeyNotFound);
-        }
+        let Some(key_set) = self.key_sets.get_mut(provider.0) else {
+            return reject(self.policy, Denial::InternalError);
+        };
+        let mut keys = match key_set.look_up(self.now, header.key_id.as_deref(), header.algorithm) {
+            KeyAnswer::Keys(keys) => keys,
+            KeyAnswer::Wait => {
+                return Step::AwaitKeys(provider, Box::new(Pending { progress, candidate: None }));
+            }
+            KeyAnswer::NotFound => return reject(self.policy, Denial::KeyNotFound),
+            KeyAnswer::Unavailable => return reject(self.policy, Denial::KeysUnavailable),
+        };
         keys.reverse();
-        let Ok(signature) = jwt.jws().decode_signature() else { return self.reject(Denial::TokenMalformed) };
         let candidate = Candidate { provider, location, jwt, ends, signature: signature.into(), keys };
-        self.try_next_key(progress, candidate)
+        try_next_key(self.policy, progress, candidate)
     }
 
-    fn read<'r>(
-        &self,
-        now: UnixTime,
-        group: &AnyOf,
-        found: &FoundToken<'r, '_>,
-    ) -> Result<Judged<'r>, Denial> {
+    fn read<'r>(&self, group: &AnyOf, found: &FoundToken<'r, '_>) -> Result<Judged<'r>, Denial> {
         if found.token.len() > self.policy.max_token_bytes {
             return Err(Denial::TokenTooLarge);
         }
@@ -265,38 +236,65 @@ impl Authn {
         if !bindings.iter().all(|binding| binding.holds(claims)) {
             return Err(Denial::IssuerMismatch);
         }
-        let ends = provider.claims.check(header, claims, now).map_err(|error| denial_of(&error))?;
+        let ends = provider.claims.check(header, claims, self.now).map_err(|error| denial_of(&error))?;
         Ok(Judged { provider: *id, location, ends, jwt })
     }
+}
 
-    fn try_next_key<'r>(&self, progress: Progress<'r>, mut candidate: Candidate<'r>) -> Step<'r> {
-        let Some(key) = candidate.keys.pop() else { return self.reject(Denial::SignatureInvalid) };
-        let job = SignatureJob {
-            algorithm: candidate.jwt.jws().unverified_header().algorithm,
-            key,
-            signing_input: candidate.jwt.jws().signing_input(),
-            signature: Arc::clone(&candidate.signature),
-        };
-        Step::VerifySignature(job, Box::new(Pending { progress, candidate: Some(candidate) }))
-    }
+fn reject<'r>(policy: &AuthnPolicy, rejection: impl Into<Rejection>) -> Step<'r> {
+    Step::Decide(Decision::Reject(rejection.into().reply(&policy.challenge)))
+}
 
-    fn finish<'r>(&self, progress: Progress<'r>) -> Result<Forward<'r>, Denial> {
-        let identity = if progress.passed.is_empty() {
-            Arc::default()
-        } else {
-            self.policy.identity.apply(&progress.passed, progress.payload).map_err(|error| match error {
-                IdentityError::Missing(_) => Denial::IdentityClaimMissing,
-                IdentityError::Unsafe(_) | IdentityError::TooLong(_) => Denial::IdentityClaimUnsafe,
-            })?
-        };
-        let mut mutations = progress.mutations;
-        let used = progress.used.iter().filter_map(|(id, place)| {
-            let provider = self.policy.provider(*id).filter(|provider| !provider.forward_token)?;
-            provider.locations.get(*place)
-        });
-        mutations.extend(bearer::strip(&progress.head, &used.collect::<Vec<_>>()));
-        Ok(Forward { mutations, identity })
+fn select<'r>(policy: &AuthnPolicy, head: RequestHead<'r>) -> Result<Selected<'r>, Denial> {
+    let forged = policy.managed.forged(head.fields);
+    let mutations = forged.into_iter().map(|name| HeaderMutation::Remove(Cow::Borrowed(name))).collect();
+    let path = NormalPath::parse(head.path).map_err(|_| Denial::PathNotAccepted)?;
+    if policy.bypass_cors_preflight && is_cors_preflight(&head) {
+        return Ok(Selected::Anonymous(Forward { mutations, ..Forward::default() }));
     }
+    let found = policy.rules.find(head.method, head.authority, &path);
+    let (rule, found) = found.ok_or(Denial::NoMatchingRule)?;
+    Ok(match &found.action {
+        RuleAction::Anonymous => Selected::Anonymous(Forward { mutations, ..Forward::default() }),
+        RuleAction::Require(_) => Selected::Required(Progress {
+            head,
+            mutations,
+            rule,
+            passed: Vec::new(),
+            used: Vec::new(),
+            groups_done: 0,
+            payload: b"",
+        }),
+    })
+}
+
+fn try_next_key<'r>(policy: &AuthnPolicy, progress: Progress<'r>, mut candidate: Candidate<'r>) -> Step<'r> {
+    let Some(key) = candidate.keys.pop() else { return reject(policy, Denial::SignatureInvalid) };
+    let job = SignatureJob {
+        algorithm: candidate.jwt.jws().unverified_header().algorithm,
+        key,
+        signing_input: candidate.jwt.jws().signing_input(),
+        signature: Arc::clone(&candidate.signature),
+    };
+    Step::VerifySignature(job, Box::new(Pending { progress, candidate: Some(candidate) }))
+}
+
+fn finish<'r>(policy: &AuthnPolicy, progress: Progress<'r>) -> Result<Forward<'r>, Denial> {
+    let identity = if progress.passed.is_empty() {
+        Arc::default()
+    } else {
+        policy.identity.apply(&progress.passed, progress.payload).map_err(|error| match error {
+            IdentityError::Missing(_) => Denial::IdentityClaimMissing,
+            IdentityError::Unsafe(_) | IdentityError::TooLong(_) => Denial::IdentityClaimUnsafe,
+        })?
+    };
+    let mut mutations = progress.mutations;
+    let used = progress.used.iter().filter_map(|(id, place)| {
+        let provider = policy.provider(*id).filter(|provider| !provider.forward_token)?;
+        provider.locations.get(*place)
+    });
+    mutations.extend(bearer::strip(&progress.head, &used.collect::<Vec<_>>()));
+    Ok(Forward { mutations, identity })
 }
 
 /// A token that has everything but a valid signature.

@@ -4,7 +4,7 @@ use super::TokenLocation;
 use super::rejection::Challenge;
 use crate::jose::Algorithm;
 use crate::jwt::{ClaimRules, IssuerBinding};
-use crate::policy::{AnyOf, IdentityMapping, ManagedHeaders, ProviderId, Rules};
+use crate::policy::{AnyOf, IdentityMapping, ManagedHeaders, ProviderId, RuleAction, Rules};
 use std::collections::HashMap;
 
 /// One party whose tokens are accepted.
@@ -56,6 +56,14 @@ impl AuthnPolicy {
     /// The provider at a place.
     pub fn provider(&self, id: ProviderId) -> Option<&Provider> {
         self.providers.get(id.0)
+    }
+
+    /// One group of the requirement of a rule; `None` after the last.
+    pub(super) fn group(&self, rule: usize, index: usize) -> Option<&AnyOf> {
+        match &self.rules.get(rule)?.action {
+            RuleAction::Require(requirement) => requirement.all.get(index),
+            RuleAction::Anonymous => None,
+        }
     }
 
     /// The provider of `group` that `issuer` stands for.

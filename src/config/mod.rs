@@ -7,7 +7,6 @@ mod document;
 mod duration;
 mod fault;
 mod raw;
-mod uri;
 
 #[cfg(test)]
 mod tests;

@@ -39,6 +39,7 @@ pub(super) struct Provider {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Jwks {
+    Discovery(DiscoveryJwks),
     Remote(RemoteJwks),
     /// A JWK Set. Kept as JSON: key material must not get into an error message.
     Inline(Value),
@@ -51,6 +52,21 @@ pub(super) struct RemoteJwks {
     pub(super) cluster: Option<String>,
     pub(super) timeout: Option<String>,
     pub(super) refresh: Option<String>,
+    pub(super) stale_for: Option<String>,
+    pub(super) cooldown: Option<String>,
+    pub(super) danger_allow_http: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct DiscoveryJwks {
+    pub(super) uri: Option<String>,
+    pub(super) cluster: Option<String>,
+    pub(super) jwks_cluster: Option<String>,
+    pub(super) timeout: Option<String>,
+    pub(super) refresh: Option<String>,
+    pub(super) stale_for: Option<String>,
+    pub(super) cooldown: Option<String>,
     pub(super) danger_allow_http: bool,
 }
 

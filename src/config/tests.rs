@@ -3,7 +3,7 @@
 use super::Config;
 use crate::authn::TokenLocation;
 use crate::jose::Algorithm;
-use crate::oidc::KeySetSource;
+use crate::oidc::{Endpoint, KeySetSource, Timing};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -67,8 +67,15 @@ fn defaults_are_strict() {
     assert!(!config.policy().bypass_cors_preflight);
     assert_eq!(config.policy().max_token_bytes, 16384);
     let KeySetSource::Remote(remote) = &config.key_sources()[0] else { panic!() };
-    assert_eq!((remote.timeout, remote.refresh), (Duration::from_secs(5), Duration::from_secs(300)));
-    assert_eq!((remote.authority.as_str(), remote.path.as_str()), ("login.example.com", "/jwks"));
+    let day = Duration::from_secs(24 * 3600);
+    let timing = Timing {
+        timeout: Duration::from_secs(5),
+        refresh: Duration::from_secs(300),
+        stale_for: day,
+        cooldown: Duration::from_secs(5),
+    };
+    assert_eq!(remote.timing, timing);
+    assert_eq!(remote.endpoint, Endpoint::parse("https://login.example.com/jwks", "idp").unwrap());
 }
 
 #[test]
@@ -83,7 +90,11 @@ fn unset_means_deny() {
     check("/providers/corp/issuer", Value::Null, "providers.corp.issuer: expected the value of \"iss\"");
     check("/providers/corp/audiences", Value::Null, "providers.corp.audiences: expected a list of audiences");
     check("/providers/corp/audiences", json!([]), "providers.corp.audiences: expected at least one audience");
-    check("/providers/corp/jwks", Value::Null, "providers.corp.jwks: expected one of remote, inline");
+    check(
+        "/providers/corp/jwks",
+        Value::Null,
+        "providers.corp.jwks: expected one of discovery, remote, inline",
+    );
     check("/providers/corp/algorithms", json!([]), "providers.corp.algorithms: expected at least one");
     check("/providers/corp/token_types", json!([]), "providers.corp.token_types: expected at least one");
     check("/providers/corp/from", json!([]), "providers.corp.from: expected at least one place");
@@ -129,6 +140,25 @@ fn provider_faults_name_their_place() {
     corp("jwks", json!({"inline": {"keys": []}}), "jwks.inline.keys: expected at least one key");
     corp("jwks", json!({"inline": {"keys": [{"kty": "EC"}]}}), "jwks.inline.keys[0]: expected member \"x\"");
     corp("jwks", json!({"inline": {}}), "jwks.inline: expected member \"keys\"");
+}
+
+#[test]
+fn discovery_is_found_below_the_issuer() {
+    let config =
+        accept("/providers/corp/jwks", json!({"discovery": {"cluster": "idp", "jwks_cluster": "keys"}}));
+    let KeySetSource::Discovery(discovery) = &config.key_sources()[0] else { panic!() };
+    assert_eq!(discovery.issuer, "https://login.example.com/");
+    let uri = "https://login.example.com/.well-known/openid-configuration";
+    assert_eq!(discovery.endpoint, Endpoint::parse(uri, "idp").unwrap());
+    assert_eq!(discovery.jwks_cluster, "keys");
+    let discovery = |raw: Value, expected: &str| {
+        let expected = format!("providers.corp.jwks.discovery{expected}");
+        check("/providers/corp/jwks", json!({ "discovery": raw }), &expected);
+    };
+    discovery(json!({}), ".cluster: expected the name of a cluster");
+    discovery(json!({"cluster": "c", "uri": "http://a/"}), ".uri: expected https");
+    discovery(json!({"cluster": "c", "stale_for": "31d"}), ".stale_for: expected 0ns to 2592000s");
+    discovery(json!({"cluster": "c", "cooldown": "0s"}), ".cooldown: expected 1s to 3600s");
 }
 
 #[test]

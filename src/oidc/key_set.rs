@@ -1,9 +1,25 @@
-//! The key set of one provider: which keys are in force now, and when to fetch them again.
+//! The keys of one provider over time: which are in force now, when to fetch them again, and what to do about a token
+//! whose key is not among them.
 //!
 //! The machine is driven by its host: [`KeySetMachine::poll`] says whether to fetch now, [`KeySetMachine::handle`]
-//! takes what came back. It holds no clock and opens no connection, so outages and rotation are tested in virtual time.
+//! takes what came back, [`KeySetMachine::look_up`] answers for one token. It holds no clock, opens no connection and
+//! draws no random numbers (the host gives a seed), so outages and rotation are tested in virtual time.
+//!
+//! Its rules:
+//! - Keys are fetched again at 80 to 90 percent of their lifetime, so that no request ever waits for a refresh.
+//! - A failed fetch changes nothing: the keys in force stay so for `stale_for` beyond their lifetime. Retries wait ever
+//!   longer, up to a minute.
+//! - A key that is not known makes one fetch, no sooner than `cooldown` after the one before, and its request waits. A key
+//!   that a fetch did not bring is remembered, so that it causes no second fetch within the cooldown.
+//! - Nothing but keys is ever taken for keys.
 
-use crate::jose::{JwkSet, JwkSetError, KeyOrigin};
+use super::fetch::{Fetch, FetchError, FetchResult};
+use super::jitter::Jitter;
+use super::record::KeySetRecord;
+use super::source::{Endpoint, KeySetSource, Timing};
+use super::unknown_keys::{Told, UnknownKeys};
+use super::{cache_control, metadata};
+use crate::jose::{Algorithm, Jwk, JwkSet, KeyOrigin};
 use crate::time::UnixTime;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,91 +28,42 @@ use std::time::Duration;
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 /// Retries wait no longer than this.
 const LAST_RETRY: Duration = Duration::from_secs(60);
-/// How long keys are kept in force while the provider cannot be reached.
-const MAX_STALE: Duration = Duration::from_secs(24 * 3600);
-/// A larger response is refused unread.
-const MAX_BODY_BYTES: usize = 1024 * 1024;
-
-/// Where keys come from.
-#[derive(Debug, Clone)]
-pub enum KeySetSource {
-    /// From the configuration; never fetched.
-    Inline(Arc<JwkSet>),
-    /// From the network.
-    Remote(RemoteKeySet),
-}
-
-/// A key set on the network.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RemoteKeySet {
-    /// What the host calls the place to connect to: Envoy's cluster.
-    pub cluster: String,
-    /// `https`, or `http` where the configuration says `danger_allow_http`.
-    pub scheme: String,
-    /// Host and port for `:authority`.
-    pub authority: String,
-    /// Path and query.
-    pub path: String,
-    /// How long one fetch may take.
-    pub timeout: Duration,
-    /// How long after a fetch the next one follows.
-    pub refresh: Duration,
-}
-
-/// A GET that the host is to perform. Its answer goes to [`KeySetMachine::handle`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fetch {
-    /// Where and how.
-    pub remote: RemoteKeySet,
-}
-
-/// What came back.
-pub type FetchResult<'b> = Result<FetchResponse<'b>, FetchError>;
-
-/// A response, whatever its status.
-#[derive(Debug, Clone, Copy)]
-pub struct FetchResponse<'b> {
-    /// HTTP status.
-    pub status: u16,
-    /// Body, as far as the host read it.
-    pub body: &'b [u8],
-}
-
-/// Why a fetch gave no keys.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum FetchError {
-    /// No response: connection refused, reset, or the timeout passed.
-    #[error("no response")]
-    NoResponse,
-    /// A status other than 200.
-    #[error("expected status 200, but found {0}")]
-    Status(u16),
-    /// More bytes than we read.
-    #[error("expected at most {MAX_BODY_BYTES} bytes")]
-    TooLarge,
-    /// Not a JWK Set.
-    #[error(transparent)]
-    Content(#[from] JwkSetError),
-    /// A JWK Set without a key that we can use: never taken for keys.
-    #[error("no usable key among {0}")]
-    NoUsableKey(usize),
-}
+/// While there are no keys yet, requests wait through this many failures; after them they are denied at once.
+const PATIENCE_FAILURES: u32 = 3;
+/// `Cache-Control` does not shorten a lifetime below this: a provider that forbids caching would be asked for ever.
+const SHORTEST_LIFETIME: Duration = Duration::from_secs(30);
+/// An address from metadata is looked up again after this.
+const METADATA_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
 /// Which keys are in force.
 #[derive(Debug, Clone)]
 pub enum KeySetState {
     /// These.
     Ready(Arc<JwkSet>),
-    /// None yet: the first fetch has not been answered. A request may wait.
+    /// None yet, but soon. A request may wait.
     Pending,
-    /// None, and the last fetch failed: the provider cannot be reached.
+    /// None: the provider cannot be reached, and has not been for too long.
     Unavailable,
 }
 
-/// What an answer changed.
+/// The answer for one token.
+#[derive(Debug, Clone)]
+pub enum KeyAnswer {
+    /// Try these.
+    Keys(Vec<Arc<Jwk>>),
+    /// A fetch will tell.
+    Wait,
+    /// The provider has no such key.
+    NotFound,
+    /// The provider's keys cannot be had.
+    Unavailable,
+}
+
+/// What an answer to a fetch changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeySetUpdate {
+    /// The address of the key set is known; the key set itself is to be fetched next.
+    Located,
     /// New keys are in force: how many, and how many were left out.
     Fetched {
         /// Usable keys.
@@ -112,174 +79,481 @@ pub enum KeySetUpdate {
 #[derive(Debug)]
 pub struct KeySetMachine {
     source: KeySetSource,
-    keys: Option<Arc<JwkSet>>,
-    /// When the keys in force were fetched.
-    fetched_at: UnixTime,
+    jitter: Jitter,
+    /// Where the key set is, and since when that is known. A remote key set's is known from the start.
+    located: Option<(Endpoint, UnixTime)>,
+    keys: Option<Keys>,
     /// When to fetch next; `None` for never.
     due: Option<UnixTime>,
-    /// A fetch is out since this instant.
-    in_flight: Option<UnixTime>,
+    /// A fetch is out.
+    attempt: Option<Attempt>,
+    /// When the last fetch began, here or on another worker: the cooldown counts from it.
+    last_began: Option<UnixTime>,
+    /// When the fetch began whose outcome is the latest known.
+    outcome_of: Option<UnixTime>,
     failures: u32,
+    unknown: UnknownKeys,
+}
+
+#[derive(Debug)]
+struct Keys {
+    set: Arc<JwkSet>,
+    /// From this instant they are no longer in force.
+    stale_at: UnixTime,
+    fetched_at: UnixTime,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Attempt {
+    /// When the first request of the attempt was sent: metadata and key set are one attempt.
+    began: UnixTime,
+    /// When the current request was sent.
+    sent: UnixTime,
 }
 
 impl KeySetMachine {
-    /// The largest body that the host need hand over.
-    pub const MAX_BODY_BYTES: usize = MAX_BODY_BYTES;
-
-    /// A machine at its start. A remote key set is due at once.
-    pub fn new(source: KeySetSource) -> Self {
-        let (keys, due) = match &source {
-            KeySetSource::Inline(keys) => (Some(Arc::clone(keys)), None),
-            KeySetSource::Remote(_) => (None, Some(UnixTime::from_millis(i64::MIN))),
+    /// A machine at its start. A remote key set is due at once. `seed` spreads retries over time.
+    pub fn new(source: KeySetSource, seed: u64) -> Self {
+        let start = UnixTime::from_millis(i64::MIN);
+        let (located, due) = match &source {
+            KeySetSource::Inline(_) => (None, None),
+            KeySetSource::Remote(remote) => (Some((remote.endpoint.clone(), start)), Some(start)),
+            KeySetSource::Discovery(_) => (None, Some(start)),
         };
-        Self { source, keys, fetched_at: UnixTime::default(), due, in_flight: None, failures: 0 }
+        Self {
+            source,
+            jitter: Jitter::new(seed),
+            located,
+            keys: None,
+            due,
+            attempt: None,
+            last_began: None,
+            outcome_of: None,
+            failures: 0,
+            unknown: UnknownKeys::default(),
+        }
     }
 
     /// The keys in force at `now`.
     pub fn state(&self, now: UnixTime) -> KeySetState {
-        let is_remote = matches!(self.source, KeySetSource::Remote(_));
-        match &self.keys {
-            Some(_) if is_remote && now.saturating_since(self.fetched_at) > MAX_STALE => {
-                KeySetState::Unavailable
+        match (&self.source, &self.keys) {
+            (KeySetSource::Inline(set), _) => KeySetState::Ready(Arc::clone(set)),
+            // A clock that was set back leaves keys in force, not out of it.
+            (_, Some(keys)) if now < keys.stale_at => KeySetState::Ready(Arc::clone(&keys.set)),
+            (_, None) if self.failures < PATIENCE_FAILURES => KeySetState::Pending,
+            (_, Some(_) | None) => KeySetState::Unavailable,
+        }
+    }
+
+    /// How long ago the keys in force were fetched; `None` for inline keys and before the first fetch.
+    pub fn age(&self, now: UnixTime) -> Option<Duration> {
+        self.keys.as_ref().map(|keys| now.saturating_since(keys.fetched_at))
+    }
+
+    /// The keys to try for a token with this header.
+    pub fn look_up(&mut self, now: UnixTime, key_id: Option<&str>, algorithm: Algorithm) -> KeyAnswer {
+        let set = match self.state(now) {
+            KeySetState::Ready(set) => set,
+            KeySetState::Pending => return KeyAnswer::Wait,
+            KeySetState::Unavailable => return KeyAnswer::Unavailable,
+        };
+        let found = set.candidates(key_id, algorithm);
+        if !found.is_empty() {
+            return KeyAnswer::Keys(found.into_iter().map(Arc::clone).collect());
+        }
+        let Some(timing) = self.timing() else { return KeyAnswer::NotFound };
+        match self.unknown.ask(now, key_id.unwrap_or(algorithm.name())) {
+            Told::Absent => KeyAnswer::NotFound,
+            Told::Wait => {
+                self.hasten(now, timing.cooldown);
+                KeyAnswer::Wait
             }
-            Some(keys) => KeySetState::Ready(Arc::clone(keys)),
-            None if self.failures == 0 => KeySetState::Pending,
-            None => KeySetState::Unavailable,
         }
     }
 
     /// The fetch to start now, if one is due and none is out.
     pub fn poll(&mut self, now: UnixTime) -> Option<Fetch> {
-        let KeySetSource::Remote(remote) = &self.source else { return None };
+        let timing = self.timing()?;
         // A host that lost the answer must not keep the machine waiting for ever; nor may a clock that was set back.
-        let patience = remote.timeout.saturating_mul(2);
-        let waits =
-            self.in_flight.is_some_and(|since| since <= now && now.saturating_since(since) < patience);
-        let longest = remote.refresh.max(LAST_RETRY);
-        let is_due = self.due.is_some_and(|due| due <= now || due.saturating_since(now) > longest);
-        if waits || !is_due {
+        let patience = timing.timeout.saturating_mul(2);
+        let began = match self.attempt {
+            Some(attempt) if attempt.sent <= now && now.saturating_since(attempt.sent) < patience => {
+                return None;
+            }
+            _ => now,
+        };
+        let longest = timing.refresh.max(LAST_RETRY);
+        if !self.due.is_some_and(|due| due <= now || due.saturating_since(now) > longest) {
             return None;
         }
-        self.in_flight = Some(now);
-        Some(Fetch { remote: remote.clone() })
+        if matches!(self.source, KeySetSource::Discovery(_))
+            && self
+                .located
+                .as_ref()
+                .is_some_and(|(_, since)| now.saturating_since(*since) >= METADATA_LIFETIME)
+        {
+            self.located = None;
+        }
+        self.last_began = Some(began);
+        self.attempt = Some(Attempt { began, sent: now });
+        self.next_request(timing)
     }
 
-    /// Takes the answer to the last [`Fetch`].
-    pub fn handle(&mut self, now: UnixTime, result: FetchResult<'_>) -> KeySetUpdate {
-        self.in_flight = None;
-        let KeySetSource::Remote(remote) = &self.source else {
-            return KeySetUpdate::Failed(FetchError::NoResponse);
+    fn next_request(&self, timing: Timing) -> Option<Fetch> {
+        let endpoint = match (&self.located, &self.source) {
+            (Some((endpoint, _)), _) => endpoint,
+            (None, KeySetSource::Discovery(discovery)) => &discovery.endpoint,
+            (None, KeySetSource::Inline(_) | KeySetSource::Remote(_)) => return None,
         };
-        match result.and_then(read) {
-            Ok(keys) => {
-                let update = KeySetUpdate::Fetched { keys: keys.keys().len(), skipped: keys.skipped().len() };
-                self.keys = Some(Arc::new(keys));
-                self.fetched_at = now;
-                self.failures = 0;
-                self.due = Some(now.saturating_add(remote.refresh));
-                update
+        Some(Fetch { endpoint: endpoint.clone(), timeout: timing.timeout })
+    }
+
+    /// Gives back a fetch that another worker is to make; the machine asks again at `until`.
+    pub fn postpone(&mut self, until: UnixTime) {
+        self.attempt = None;
+        self.due = Some(until);
+    }
+
+    /// Takes the answer to the last [`Fetch`]. After [`KeySetUpdate::Located`] there is another to make at once; every
+    /// other update comes with a record for the other workers.
+    pub fn handle(&mut self, now: UnixTime, result: FetchResult<'_>) -> (KeySetUpdate, Next) {
+        let began = self.attempt.take().map_or(now, |attempt| attempt.began);
+        let Some(timing) = self.timing() else {
+            return (KeySetUpdate::Failed(FetchError::NoResponse), Next::Nothing);
+        };
+        let response = match result.and_then(|response| response.content().map(|_| response)) {
+            Ok(response) => response,
+            Err(error) => return self.fail(now, began, error),
+        };
+        if let (None, KeySetSource::Discovery(discovery)) = (&self.located, &self.source) {
+            return match metadata::key_set_endpoint(response.body, discovery) {
+                Ok(endpoint) => {
+                    self.located = Some((endpoint, now));
+                    self.attempt = Some(Attempt { began, sent: now });
+                    let next = self.next_request(timing).map_or(Next::Nothing, Next::Fetch);
+                    (KeySetUpdate::Located, next)
+                }
+                Err(error) => self.fail(now, began, error.into()),
+            };
+        }
+        let lifetime = response.cache_control.and_then(cache_control::lifetime).unwrap_or(timing.refresh);
+        let lifetime = lifetime.max(SHORTEST_LIFETIME).min(timing.refresh);
+        match read(response.body) {
+            Ok(set) => {
+                let update = self.install(now, began, lifetime, set, timing);
+                let keys = Some((lifetime, response.body.to_vec()));
+                (update, Next::Tell(KeySetRecord { began, ended: now, keys }))
             }
-            Err(error) => {
-                let wait = FIRST_RETRY.saturating_mul(2_u32.saturating_pow(self.failures)).min(LAST_RETRY);
-                self.failures = self.failures.saturating_add(1);
-                self.due = Some(now.saturating_add(wait));
-                KeySetUpdate::Failed(error)
-            }
+            Err(error) => self.fail(now, began, error),
+        }
+    }
+
+    /// Takes what another worker fetched. `None` if it is no news.
+    pub fn adopt(&mut self, now: UnixTime, record: &KeySetRecord) -> Option<KeySetUpdate> {
+        let timing = self.timing()?;
+        if self.outcome_of.is_some_and(|known| record.began <= known) {
+            return None;
+        }
+        self.last_began = self.last_began.max(Some(record.began));
+        self.attempt = None;
+        Some(match &record.keys {
+            None => self.fail(now, record.began, FetchError::Elsewhere).0,
+            Some((lifetime, body)) => match read(body) {
+                Ok(set) => self.install(record.ended, record.began, *lifetime, set, timing),
+                Err(error) => self.fail(now, record.began, error).0,
+            },
+        })
+    }
+
+    fn install(
+        &mut self,
+        fetched_at: UnixTime,
+        began: UnixTime,
+        lifetime: Duration,
+        set: JwkSet,
+        timing: Timing,
+    ) -> KeySetUpdate {
+        let update = KeySetUpdate::Fetched { keys: set.keys().len(), skipped: set.skipped().len() };
+        let stale_at = fetched_at.saturating_add(lifetime).saturating_add(timing.stale_for);
+        self.keys = Some(Keys { set: Arc::new(set), stale_at, fetched_at });
+        self.failures = 0;
+        self.outcome_of = Some(began);
+        let ahead = lifetime.saturating_mul(9).checked_div(10).unwrap_or(lifetime);
+        self.due = Some(fetched_at.saturating_add(self.jitter.within(89, ahead)));
+        self.unknown.answered(began, fetched_at.saturating_add(timing.cooldown));
+        if self.unknown.is_asked() {
+            // Asked for while the fetch was out: it may have been too early for them.
+            self.hasten(fetched_at, timing.cooldown);
+        }
+        update
+    }
+
+    fn fail(&mut self, now: UnixTime, began: UnixTime, error: FetchError) -> (KeySetUpdate, Next) {
+        let wait = FIRST_RETRY.saturating_mul(2_u32.saturating_pow(self.failures)).min(LAST_RETRY);
+        self.failures = self.failures.saturating_add(1);
+        self.outcome_of = Some(began);
+        self.due = Some(now.saturating_add(self.jitter.within(50, wait)));
+        if matches!(self.source, KeySetSource::Discovery(_)) {
+            // The address may have changed.
+            self.located = None;
+        }
+        let record = KeySetRecord { began, ended: now, keys: None };
+        (KeySetUpdate::Failed(error), Next::Tell(record))
+    }
+
+    /// Moves the next fetch forward to the end of the cooldown.
+    fn hasten(&mut self, now: UnixTime, cooldown: Duration) {
+        let earliest = self.last_began.map_or(now, |began| began.saturating_add(cooldown).max(now));
+        self.due = Some(self.due.map_or(earliest, |due| due.min(earliest)));
+    }
+
+    fn timing(&self) -> Option<Timing> {
+        match &self.source {
+            KeySetSource::Inline(_) => None,
+            KeySetSource::Remote(remote) => Some(remote.timing),
+            KeySetSource::Discovery(discovery) => Some(discovery.timing),
         }
     }
 }
 
-fn read(response: FetchResponse<'_>) -> Result<JwkSet, FetchError> {
-    if response.status != 200 {
-        return Err(FetchError::Status(response.status));
-    }
-    if response.body.len() > MAX_BODY_BYTES {
-        return Err(FetchError::TooLarge);
-    }
-    let keys = JwkSet::parse(response.body, KeyOrigin::Remote)?;
+/// What the host does after an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next {
+    /// Make this request.
+    Fetch(Fetch),
+    /// Tell the other workers.
+    Tell(KeySetRecord),
+    /// Nothing.
+    Nothing,
+}
+
+fn read(body: &[u8]) -> Result<JwkSet, FetchError> {
+    let keys = JwkSet::parse(body, KeyOrigin::Remote)?;
     if keys.keys().is_empty() { Err(FetchError::NoUsableKey(keys.skipped().len())) } else { Ok(keys) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::oidc::{Discovery, FetchResponse, MetadataError, RemoteKeySet};
 
-    const KEYS: &[u8] =
-        br#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+    const OLD: &[u8] =
+        br#"{"keys":[{"kid":"old","kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+    const NEW: &[u8] = br#"{"keys":[
+        {"kid":"old","kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"},
+        {"kid":"new","kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+    const HOUR: i64 = 3600;
 
     fn at(secs: i64) -> UnixTime {
         UnixTime::from_secs(secs)
     }
 
+    const TIMING: Timing = Timing {
+        timeout: Duration::from_secs(5),
+        refresh: Duration::from_secs(300),
+        stale_for: Duration::from_secs(24 * 3600),
+        cooldown: Duration::from_secs(5),
+    };
+
+    fn endpoint() -> Endpoint {
+        Endpoint::parse("https://idp.example/jwks", "idp").unwrap()
+    }
+
     fn machine() -> KeySetMachine {
-        KeySetMachine::new(KeySetSource::Remote(RemoteKeySet {
-            cluster: "idp".into(),
-            scheme: "https".into(),
-            authority: "idp.example".into(),
-            path: "/jwks".into(),
-            timeout: Duration::from_secs(5),
-            refresh: Duration::from_secs(300),
-        }))
+        KeySetMachine::new(KeySetSource::Remote(RemoteKeySet { endpoint: endpoint(), timing: TIMING }), 7)
+    }
+
+    fn discovered() -> KeySetMachine {
+        KeySetMachine::new(
+            KeySetSource::Discovery(Discovery {
+                issuer: "https://idp.example".into(),
+                endpoint: Endpoint::parse("https://idp.example/.well-known/openid-configuration", "idp")
+                    .unwrap(),
+                jwks_cluster: "keys".into(),
+                allow_http: false,
+                timing: TIMING,
+            }),
+            7,
+        )
     }
 
     fn ok(body: &[u8]) -> FetchResult<'_> {
-        Ok(FetchResponse { status: 200, body })
+        Ok(FetchResponse { status: 200, cache_control: None, body })
+    }
+
+    /// A machine that fetched `OLD` at second 0.
+    fn started() -> KeySetMachine {
+        let mut machine = machine();
+        assert!(machine.poll(at(0)).is_some());
+        assert_eq!(machine.handle(at(0), ok(OLD)).0, KeySetUpdate::Fetched { keys: 1, skipped: 0 });
+        machine
+    }
+
+    /// Runs from second to second until `end`, answering each fetch at once; the seconds of the fetches.
+    fn run<'b>(
+        machine: &mut KeySetMachine,
+        from: i64,
+        end: i64,
+        answer: impl Fn() -> FetchResult<'b>,
+    ) -> Vec<i64> {
+        let mut fetches = Vec::new();
+        for now in from..end {
+            if machine.poll(at(now)).is_some() {
+                fetches.push(now);
+                machine.handle(at(now), answer());
+            }
+        }
+        fetches
+    }
+
+    fn look_up(machine: &mut KeySetMachine, now: i64, key_id: &str) -> &'static str {
+        match machine.look_up(at(now), Some(key_id), Algorithm::EdDsa) {
+            KeyAnswer::Keys(_) => "keys",
+            KeyAnswer::Wait => "wait",
+            KeyAnswer::NotFound => "not found",
+            KeyAnswer::Unavailable => "unavailable",
+        }
     }
 
     #[test]
-    fn keys_are_fetched_at_once_and_again_after_refresh() {
+    fn keys_are_fetched_at_once_and_again_ahead_of_expiry() {
         let mut machine = machine();
-        assert!(matches!(machine.state(at(0)), KeySetState::Pending));
+        assert_eq!(look_up(&mut machine, 0, "old"), "wait");
         assert!(machine.poll(at(0)).is_some());
         assert!(machine.poll(at(1)).is_none(), "one fetch at a time");
-        assert_eq!(machine.handle(at(2), ok(KEYS)), KeySetUpdate::Fetched { keys: 1, skipped: 0 });
-        assert!(matches!(machine.state(at(2)), KeySetState::Ready(_)));
-        assert!(machine.poll(at(301)).is_none());
-        assert!(machine.poll(at(302)).is_some());
+        machine.handle(at(2), ok(OLD));
+        assert_eq!(look_up(&mut machine, 2, "old"), "keys");
+        let fetches = run(&mut machine, 3, 3 * HOUR, || ok(OLD));
+        let gaps: Vec<i64> = fetches.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert!(gaps.iter().all(|gap| (240..=270).contains(gap)), "{gaps:?}");
+        assert!(gaps.iter().any(|gap| *gap != gaps[0]), "spread: {gaps:?}");
     }
 
     #[test]
-    fn failures_back_off_and_keep_the_keys_for_a_day() {
-        let mut machine = machine();
-        machine.poll(at(0));
-        machine.handle(at(0), ok(KEYS));
-        let mut now = 300;
-        for wait in [1, 2, 4, 8, 16, 32, 60, 60] {
-            assert!(machine.poll(at(now)).is_some(), "{now}");
-            assert_eq!(
-                machine.handle(at(now), Err(FetchError::NoResponse)),
-                KeySetUpdate::Failed(FetchError::NoResponse)
-            );
-            assert!(machine.poll(at(now + wait - 1)).is_none(), "{now}");
-            now += wait;
+    fn cache_control_shortens_a_lifetime_within_bounds() {
+        let check = |cache_control: &str, range: std::ops::RangeInclusive<i64>| {
+            let mut machine = machine();
+            machine.poll(at(0));
+            let cache_control = Some(cache_control.as_bytes());
+            machine.handle(at(0), Ok(FetchResponse { status: 200, cache_control, body: OLD }));
+            let next = (1..HOUR).find(|now| machine.poll(at(*now)).is_some()).unwrap();
+            assert!(range.contains(&next), "{cache_control:?}: {next}");
+        };
+        check("max-age=100", 80..=90);
+        check("max-age=86400", 240..=270);
+        check("no-store", 24..=27);
+        check("max-age=1", 24..=27);
+    }
+
+    #[test]
+    fn an_outage_is_outlived_for_as_long_as_configured() {
+        let mut machine = started();
+        let fetches = run(&mut machine, 1, 2 * HOUR, || Err(FetchError::NoResponse));
+        // 300 s, then 1, 2, 4, … 60 s, shortened by up to a half.
+        assert!((100..=240).contains(&fetches.len()), "{}", fetches.len());
+        assert_eq!(look_up(&mut machine, 24 * HOUR, "old"), "keys");
+        assert_eq!(look_up(&mut machine, 24 * HOUR + 300, "old"), "unavailable");
+        machine.poll(at(24 * HOUR + 300));
+        machine.handle(at(24 * HOUR + 300), ok(OLD));
+        assert_eq!(look_up(&mut machine, 24 * HOUR + 301, "old"), "keys");
+    }
+
+    #[test]
+    fn rotation_makes_one_fetch_and_loses_no_request() {
+        let mut machine = started();
+        assert_eq!(look_up(&mut machine, 100, "new"), "wait");
+        assert_eq!(look_up(&mut machine, 100, "new"), "wait");
+        assert!(machine.poll(at(100)).is_some());
+        machine.handle(at(101), ok(NEW));
+        assert_eq!(look_up(&mut machine, 101, "new"), "keys");
+        assert_eq!(run(&mut machine, 101, 200, || ok(NEW)), [0_i64; 0]);
+    }
+
+    #[test]
+    fn a_rotation_just_after_a_fetch_waits_for_the_cooldown() {
+        let mut machine = started();
+        assert_eq!(look_up(&mut machine, 1, "new"), "wait");
+        assert_eq!(run(&mut machine, 1, 20, || ok(NEW)), [5]);
+        assert_eq!(look_up(&mut machine, 20, "new"), "keys");
+    }
+
+    #[test]
+    fn a_fetch_that_began_before_the_question_does_not_answer_it() {
+        let mut machine = started();
+        assert!((1..400).any(|now| machine.poll(at(now)).is_some()), "the refresh is out");
+        let sent = machine.last_began.unwrap().as_secs();
+        assert_eq!(look_up(&mut machine, sent + 1, "new"), "wait");
+        machine.handle(at(sent + 2), ok(OLD));
+        assert_eq!(look_up(&mut machine, sent + 2, "new"), "wait");
+        assert_eq!(run(&mut machine, sent + 2, sent + 20, || ok(NEW)), [sent + 5]);
+        assert_eq!(look_up(&mut machine, sent + 20, "new"), "keys");
+    }
+
+    #[test]
+    fn a_flood_of_invented_keys_makes_one_fetch_a_cooldown() {
+        let mut machine = started();
+        let mut fetches = 0;
+        for now in 10..110 {
+            for n in 0..100 {
+                look_up(&mut machine, now, &format!("invented-{now}-{n}"));
+            }
+            if machine.poll(at(now)).is_some() {
+                fetches += 1;
+                machine.handle(at(now), ok(OLD));
+            }
         }
-        assert!(matches!(machine.state(at(24 * 3600)), KeySetState::Ready(_)));
-        assert!(matches!(machine.state(at(24 * 3600 + 1)), KeySetState::Unavailable));
-        assert!(machine.poll(at(24 * 3600 + 1)).is_some());
-        machine.handle(at(24 * 3600 + 1), ok(KEYS));
-        assert!(matches!(machine.state(at(24 * 3600 + 1)), KeySetState::Ready(_)));
+        assert!((15..=21).contains(&fetches), "{fetches}");
+    }
+
+    #[test]
+    fn a_key_that_no_fetch_brings_is_denied_and_remembered() {
+        let mut machine = started();
+        assert_eq!(look_up(&mut machine, 100, "invented"), "wait");
+        machine.poll(at(100));
+        machine.handle(at(100), ok(OLD));
+        assert_eq!(look_up(&mut machine, 100, "invented"), "not found");
+        assert_eq!(look_up(&mut machine, 104, "invented"), "not found");
+        assert_eq!(run(&mut machine, 100, 120, || ok(OLD)), [0_i64; 0]);
+        // Published late: asked again after the cooldown.
+        assert_eq!(look_up(&mut machine, 105, "invented"), "wait");
+    }
+
+    #[test]
+    fn no_keys_at_all_are_waited_for_and_then_not() {
+        let mut machine = machine();
+        let fetches = run(&mut machine, 0, 2, || Err(FetchError::NoResponse));
+        assert_eq!(fetches.len(), 2);
+        assert_eq!(look_up(&mut machine, 2, "old"), "wait");
+        run(&mut machine, 2, 10, || Err(FetchError::NoResponse));
+        assert_eq!(look_up(&mut machine, 10, "old"), "unavailable");
+        run(&mut machine, 10, 100, || ok(OLD));
+        assert_eq!(look_up(&mut machine, 100, "old"), "keys");
     }
 
     #[test]
     fn no_answer_is_ever_taken_for_keys_but_keys() {
-        let too_large = vec![b' '; MAX_BODY_BYTES + 1];
+        let too_large = vec![b' '; FetchResponse::READ_BYTES];
+        let status = |status| Ok(FetchResponse { status, cache_control: None, body: OLD });
         let cases: [(FetchResult<'_>, FetchError); 6] = [
             (Err(FetchError::NoResponse), FetchError::NoResponse),
-            (Ok(FetchResponse { status: 500, body: KEYS }), FetchError::Status(500)),
-            (Ok(FetchResponse { status: 302, body: KEYS }), FetchError::Status(302)),
+            (status(500), FetchError::Status(500)),
+            (status(302), FetchError::Status(302)),
             (ok(&too_large), FetchError::TooLarge),
             (ok(br#"{"keys":[]}"#), FetchError::NoUsableKey(0)),
             (ok(br#"{"keys":[{"kty":"LWE"}]}"#), FetchError::NoUsableKey(1)),
         ];
         for (result, error) in cases {
-            let mut machine = machine();
-            machine.poll(at(0));
-            assert_eq!(machine.handle(at(0), result), KeySetUpdate::Failed(error));
-            assert!(matches!(machine.state(at(0)), KeySetState::Unavailable));
+            let mut machine = started();
+            machine.poll(at(300));
+            assert_eq!(machine.handle(at(300), result).0, KeySetUpdate::Failed(error));
+            assert_eq!(look_up(&mut machine, 300, "old"), "keys");
         }
         let mut machine = machine();
         machine.poll(at(0));
-        assert!(matches!(machine.handle(at(0), ok(b"<html>")), KeySetUpdate::Failed(FetchError::Content(_))));
+        assert!(matches!(
+            machine.handle(at(0), ok(b"<html>")).0,
+            KeySetUpdate::Failed(FetchError::Content(_))
+        ));
     }
 
     #[test]
@@ -288,15 +562,106 @@ mod tests {
         assert!(machine.poll(at(1000)).is_some());
         assert!(machine.poll(at(1009)).is_none());
         assert!(machine.poll(at(1010)).is_some(), "twice the timeout has passed");
-        machine.handle(at(1010), ok(KEYS));
+        machine.handle(at(1010), ok(OLD));
         assert!(machine.poll(at(100)).is_some(), "the clock was set back by more than the refresh interval");
+        assert_eq!(look_up(&mut machine, 100, "old"), "keys");
     }
 
     #[test]
     fn inline_keys_are_never_fetched() {
-        let keys = Arc::new(JwkSet::parse(KEYS, KeyOrigin::Inline).unwrap());
-        let mut machine = KeySetMachine::new(KeySetSource::Inline(keys));
+        let keys = Arc::new(JwkSet::parse(OLD, KeyOrigin::Inline).unwrap());
+        let mut machine = KeySetMachine::new(KeySetSource::Inline(keys), 7);
         assert!(machine.poll(at(0)).is_none());
-        assert!(matches!(machine.state(at(1_000_000_000)), KeySetState::Ready(_)));
+        assert_eq!(look_up(&mut machine, 1_000_000_000, "old"), "keys");
+        assert_eq!(look_up(&mut machine, 1_000_000_000, "new"), "not found");
+    }
+
+    #[test]
+    fn discovery_leads_to_the_key_set_and_is_repeated_after_failures() {
+        let metadata = br#"{"issuer":"https://idp.example","jwks_uri":"https://keys.example/k"}"#;
+        let mut machine = discovered();
+        assert_eq!(machine.poll(at(0)).unwrap().endpoint.path, "/.well-known/openid-configuration");
+        let (update, next) = machine.handle(at(1), ok(metadata));
+        let Next::Fetch(fetch) = next else { panic!("{next:?}") };
+        assert_eq!(update, KeySetUpdate::Located);
+        assert_eq!(
+            (&*fetch.endpoint.cluster, &*fetch.endpoint.authority, &*fetch.endpoint.path),
+            ("keys", "keys.example", "/k")
+        );
+        machine.handle(at(2), ok(OLD));
+        assert_eq!(look_up(&mut machine, 2, "old"), "keys");
+        // A refresh goes straight to the key set; after a failure the address is looked up anew.
+        let due = (3..400).find_map(|now| machine.poll(at(now)).map(|fetch| (now, fetch))).unwrap();
+        assert_eq!(due.1.endpoint.path, "/k");
+        machine.handle(at(due.0), Err(FetchError::Status(404)));
+        let retry = (due.0..).find_map(|now| machine.poll(at(now))).unwrap();
+        assert_eq!(retry.endpoint.path, "/.well-known/openid-configuration");
+    }
+
+    #[test]
+    fn metadata_of_another_issuer_or_without_https_is_refused() {
+        let check = |body: &str, refused: fn(&MetadataError) -> bool| {
+            let mut machine = discovered();
+            machine.poll(at(0));
+            let (update, _) = machine.handle(at(0), ok(body.as_bytes()));
+            assert!(
+                matches!(&update, KeySetUpdate::Failed(FetchError::Metadata(error)) if refused(error)),
+                "{update:?}"
+            );
+        };
+        let jwks = r#""jwks_uri":"https://idp.example/k""#;
+        check(&format!(r#"{{"issuer":"https://idp.example/",{jwks}}}"#), |e| {
+            matches!(e, MetadataError::Issuer { .. })
+        });
+        check(&format!("{{{jwks}}}"), |e| matches!(e, MetadataError::Issuer { .. }));
+        check(r#"{"issuer":"https://idp.example"}"#, |e| matches!(e, MetadataError::NoJwksUri));
+        check(r#"{"issuer":"https://idp.example","jwks_uri":"http://idp.example/k"}"#, |e| {
+            matches!(e, MetadataError::NotHttps(_))
+        });
+        check(r#"{"issuer":"https://idp.example","jwks_uri":"/k"}"#, |e| matches!(e, MetadataError::Uri(_)));
+        check("[]", |e| matches!(e, MetadataError::Json(_)));
+    }
+
+    #[test]
+    fn what_one_worker_fetched_all_workers_use() {
+        let (mut one, mut other) = (machine(), machine());
+        one.poll(at(0));
+        let (_, Next::Tell(record)) = one.handle(at(1), ok(OLD)) else { panic!() };
+        assert!(other.poll(at(0)).is_some());
+        other.postpone(at(10));
+        assert!(other.poll(at(9)).is_none());
+        assert_eq!(other.adopt(at(1), &record), Some(KeySetUpdate::Fetched { keys: 1, skipped: 0 }));
+        assert_eq!(look_up(&mut other, 1, "old"), "keys");
+        assert_eq!(other.adopt(at(2), &record), None, "no news");
+        assert_eq!(run(&mut other, 2, 200, || ok(OLD)), [0_i64; 0]);
+    }
+
+    #[test]
+    fn a_worker_that_dies_with_the_lease_is_replaced() {
+        let mut other = machine();
+        other.poll(at(0));
+        other.postpone(at(10));
+        assert!(other.poll(at(10)).is_some());
+    }
+
+    #[test]
+    fn another_workers_failure_is_shared_too() {
+        let (mut one, mut other) = (started(), started());
+        one.poll(at(300));
+        let (_, Next::Tell(record)) = one.handle(at(301), Err(FetchError::NoResponse)) else { panic!() };
+        assert_eq!(other.adopt(at(301), &record), Some(KeySetUpdate::Failed(FetchError::Elsewhere)));
+        assert_eq!(look_up(&mut other, 301, "old"), "keys");
+        assert!(other.poll(at(301)).is_none(), "the retry waits on every worker");
+    }
+
+    #[test]
+    fn a_key_asked_for_on_one_worker_is_answered_by_another_workers_fetch() {
+        let (mut one, mut other) = (started(), started());
+        assert_eq!(look_up(&mut other, 100, "new"), "wait");
+        one.look_up(at(100), Some("new"), Algorithm::EdDsa);
+        one.poll(at(100));
+        let (_, Next::Tell(record)) = one.handle(at(101), ok(NEW)) else { panic!() };
+        other.adopt(at(101), &record);
+        assert_eq!(look_up(&mut other, 101, "new"), "keys");
     }
 }

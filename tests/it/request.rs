@@ -11,6 +11,7 @@ use doorward::policy::ProviderId;
 use doorward::time::UnixTime;
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use std::cell::RefCell;
 use std::time::Duration;
 
 const NOW: i64 = 1_800_000_000;
@@ -53,14 +54,14 @@ type Fields<'f> = &'f [(&'f str, &'f str)];
 
 /// A host that performs every effect at once, but for fetches.
 struct Host {
-    authn: Authn,
+    authn: RefCell<Authn>,
     now: UnixTime,
 }
 
 impl Host {
     fn new(document: &Value) -> Self {
         let config = Config::load(document.to_string().as_bytes()).unwrap_or_else(|error| panic!("{error}"));
-        Self { authn: config.into_authn(), now: UnixTime::from_secs(NOW) }
+        Self { authn: RefCell::new(config.into_authn(1)), now: UnixTime::from_secs(NOW) }
     }
 
     fn get(&self, path: &str, fields: Fields<'_>) -> End {
@@ -80,12 +81,16 @@ impl Host {
             .map(|(name, value)| HeaderField { name: name.as_bytes(), value: value.as_bytes() })
             .collect();
         let mut checks = 0;
-        let mut step = self.authn.begin(self.now, RequestHead::new(&view));
+        let mut step = self.authn.borrow_mut().begin(self.now, RequestHead::new(&view));
         loop {
             step = match step {
                 Step::VerifySignature(job, pending) => {
                     checks += 1;
-                    self.authn.resume(self.now, *pending, Outcome::Signature(crypto::verify(&job)))
+                    self.authn.borrow_mut().resume(
+                        self.now,
+                        *pending,
+                        Outcome::Signature(crypto::verify(&job)),
+                    )
                 }
                 Step::AwaitKeys(provider, _) => return (End::Awaits(provider), checks),
                 Step::Decide(Decision::Reject(reply)) => return (End::Denied(reply), checks),
@@ -101,11 +106,11 @@ impl Host {
 
     /// Answers the one fetch that is due.
     fn answer(&mut self, body: Result<&[u8], FetchError>) -> KeySetUpdate {
-        let mut due = self.authn.poll_fetches(self.now);
+        let mut due = self.authn.borrow_mut().poll_fetches(self.now);
         let (provider, _) = due.pop().expect("no fetch is due");
         assert!(due.is_empty());
-        let result = body.map(|body| FetchResponse { status: 200, body });
-        self.authn.handle_fetch(self.now, provider, result).unwrap()
+        let result = body.map(|body| FetchResponse { status: 200, cache_control: None, body });
+        self.authn.borrow_mut().key_set_mut(provider).unwrap().handle(self.now, result).0
     }
 
     fn later(&mut self, seconds: u64) {
@@ -423,9 +428,12 @@ fn requests_wait_for_the_first_keys_and_no_longer() {
         HeaderField { name: b":path", value: b"/" },
         HeaderField { name: b"authorization", value: bearer.as_bytes() },
     ];
-    let Step::AwaitKeys(_, pending) = host.authn.begin(host.now, RequestHead::new(&fields)) else { panic!() };
+    let Step::AwaitKeys(_, pending) = host.authn.borrow_mut().begin(host.now, RequestHead::new(&fields))
+    else {
+        panic!()
+    };
     let Step::Decide(Decision::Reject(reply)) =
-        host.authn.resume(host.now, *pending, Outcome::KeysUnavailable)
+        host.authn.borrow_mut().resume(host.now, *pending, Outcome::KeysUnavailable)
     else {
         panic!()
     };
@@ -444,8 +452,11 @@ fn an_answer_about_a_signature_cannot_stand_in_for_keys() {
         HeaderField { name: b":path", value: b"/" },
         HeaderField { name: b"authorization", value: bearer.as_bytes() },
     ];
-    let Step::AwaitKeys(_, pending) = host.authn.begin(host.now, RequestHead::new(&fields)) else { panic!() };
-    let step = host.authn.resume(host.now, *pending, Outcome::Signature(crypto::Verdict::Valid));
+    let Step::AwaitKeys(_, pending) = host.authn.borrow_mut().begin(host.now, RequestHead::new(&fields))
+    else {
+        panic!()
+    };
+    let step = host.authn.borrow_mut().resume(host.now, *pending, Outcome::Signature(crypto::Verdict::Valid));
     assert!(
         matches!(step, Step::Decide(Decision::Reject(reply)) if reply.denial.code() == "keys_unavailable")
     );
@@ -459,12 +470,17 @@ fn outages_and_rotation_are_survived() {
     let long = json!({ "exp": NOW + 200_000 });
     let (old_token, new_token) = (corp_token(&long), new.sign(&claims(CORP, &long)));
 
-    host.answer(Err(FetchError::NoResponse));
-    assert_eq!(host.bearer(&old_token).code(), "keys_unavailable");
-    assert!(host.authn.poll_fetches(host.now).is_empty(), "a failed fetch is not repeated at once");
-    host.later(1);
+    // The first failures are waited through, further ones are not.
+    for (wait, code) in [(0, "awaits keys"), (1, "awaits keys"), (2, "keys_unavailable")] {
+        host.later(wait);
+        host.answer(Err(FetchError::NoResponse));
+        assert_eq!(host.bearer(&old_token).code(), code);
+        let due = host.authn.borrow_mut().poll_fetches(host.now);
+        assert!(due.is_empty(), "a failed fetch is not repeated at once");
+    }
+    host.later(4);
     host.answer(Ok(old_set.as_bytes()));
-    assert_eq!((host.bearer(&old_token).code(), host.bearer(&new_token).code()), ("ok", "key_not_found"));
+    assert_eq!(host.bearer(&old_token).code(), "ok");
 
     // Keys stay in force while the provider is away, and what is no key set does not replace them.
     host.later(300);
@@ -472,11 +488,19 @@ fn outages_and_rotation_are_survived() {
     host.later(1);
     host.answer(Ok(b"<html>"));
     assert_eq!(host.bearer(&old_token).code(), "ok");
-    host.later(2);
+
+    // A token of the next key makes a fetch, no sooner than the cooldown allows, and waits for it.
+    assert_eq!(host.bearer(&new_token).code(), "awaits keys");
+    host.later(5);
+    host.answer(Ok(new_set.as_bytes()));
+    assert_eq!(host.bearer(&new_token).code(), "ok");
+    // The old key is gone: that, too, one fetch must tell.
+    assert_eq!(host.bearer(&old_token).code(), "awaits keys");
+    host.later(5);
     host.answer(Ok(new_set.as_bytes()));
     assert_eq!((host.bearer(&old_token).code(), host.bearer(&new_token).code()), ("key_not_found", "ok"));
 
-    host.later(24 * 3600);
+    host.later(300 + 24 * 3600 - 1);
     assert_eq!(host.bearer(&new_token).code(), "ok");
     host.later(1);
     assert_eq!(host.bearer(&new_token).code(), "keys_unavailable");
@@ -630,7 +654,7 @@ proptest! {
         let mut view = vec![HeaderField { name: b":method", value: b"GET" }, HeaderField { name: b":path", value: &path }];
         let named = fields.iter().zip(&values).map(|((name, _), value)| HeaderField { name: names[*name], value });
         view.extend(named);
-        match host.authn.begin(host.now, RequestHead::new(&view)) {
+        match host.authn.borrow_mut().begin(host.now, RequestHead::new(&view)) {
             Step::Decide(Decision::Reject(reply)) => prop_assert!(reply.status >= 400),
             step @ (Step::Decide(_) | Step::VerifySignature(..) | Step::AwaitKeys(..)) => prop_assert!(false, "{:?}", step),
         }

@@ -12,6 +12,7 @@ use doorward::time::UnixTime;
 use jwt_simple::JWTError;
 use jwt_simple::prelude::{Duration, HashSet, UnixTimeStamp, VerificationOptions};
 use serde_json::{Value, json};
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 const NOW: u64 = 1_800_000_000;
@@ -96,7 +97,7 @@ enum Refusal {
 struct Bench {
     key: TestKey,
     /// `None` if our configuration refuses the key.
-    authn: Option<Authn>,
+    authn: Option<RefCell<Authn>>,
 }
 
 impl Bench {
@@ -110,12 +111,15 @@ impl Bench {
             "rules": [{ "match": {}, "require": { "provider": "p" } }],
             "limits": { "max_token_bytes": 100_000 },
         });
-        let authn = Config::load(document.to_string().as_bytes()).ok().map(Config::into_authn);
+        let authn = Config::load(document.to_string().as_bytes())
+            .ok()
+            .map(|config| RefCell::new(config.into_authn(1)));
         Self { key, authn }
     }
 
     fn ours(&self, token: &[u8]) -> bool {
         let Some(authn) = &self.authn else { return false };
+        let mut authn = authn.borrow_mut();
         let now = UnixTime::from_secs(NOW.try_into().unwrap());
         let fields = [
             HeaderField { name: b":method", value: b"GET" },

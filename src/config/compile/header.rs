@@ -4,7 +4,7 @@ use super::Compiler;
 use crate::authn::rejection::Challenge;
 use crate::config::fault::Path;
 use crate::config::raw;
-use crate::config::uri::HttpUri;
+use crate::oidc::Endpoint;
 use crate::policy::{IdentityHeader, IdentityMapping, ListStyle, ManagedHeaders, ValueEncoding, WhenMissing};
 
 const DEFAULT_TOKEN_BYTES: usize = 16 * 1024;
@@ -97,7 +97,7 @@ impl Compiler<'_> {
             self.faults.add(&path.member("realm"), "expected visible ASCII without quotes and backslashes");
         }
         if let Some(url) = &raw.resource_metadata {
-            self.faults.check(&path.member("resource_metadata"), HttpUri::parse(url));
+            self.faults.check(&path.member("resource_metadata"), Endpoint::parse(url, ""));
         }
         Challenge { realm: raw.realm, resource_metadata: raw.resource_metadata }
     }

@@ -47,9 +47,9 @@ impl Config {
         &self.key_sources
     }
 
-    /// The machine that decides by this configuration.
-    pub fn into_authn(self) -> Authn {
-        Authn::new(self.policy, self.key_sources)
+    /// The machine that decides by this configuration; `seed` as for [`Authn::new`].
+    pub fn into_authn(self, seed: u64) -> Authn {
+        Authn::new(self.policy, self.key_sources, seed)
     }
 }
 

@@ -4,10 +4,9 @@ use super::{Compiler, is_token};
 use crate::authn::{Provider, TokenLocation, TrustedIssuer};
 use crate::config::fault::Path;
 use crate::config::raw;
-use crate::config::uri::HttpUri;
 use crate::jose::{Algorithm, JwkSet, KeyOrigin};
 use crate::jwt::{ClaimPath, ClaimRules, Issuer, IssuerTemplate};
-use crate::oidc::{KeySetSource, RemoteKeySet};
+use crate::oidc::{Discovery, Endpoint, KeySetSource, RemoteKeySet, Timing};
 use crate::policy::{IdentityMapping, ManagedHeaders, ProviderId};
 use serde_json::Value;
 use std::sync::Arc;
@@ -17,9 +16,15 @@ const DEFAULT_CLOCK_SKEW: Duration = Duration::from_secs(60);
 const MAX_CLOCK_SKEW: Duration = Duration::from_secs(600);
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_TIMEOUT: Duration = Duration::from_secs(60);
+const MIN_TIMEOUT: Duration = Duration::from_millis(100);
 const DEFAULT_REFRESH: Duration = Duration::from_secs(300);
 const MIN_REFRESH: Duration = Duration::from_secs(1);
 const MAX_REFRESH: Duration = Duration::from_secs(24 * 3600);
+const DEFAULT_STALE: Duration = Duration::from_secs(24 * 3600);
+const MAX_STALE: Duration = Duration::from_secs(30 * 24 * 3600);
+const DEFAULT_COOLDOWN: Duration = Duration::from_secs(5);
+const MIN_COOLDOWN: Duration = Duration::from_secs(1);
+const MAX_COOLDOWN: Duration = Duration::from_secs(3600);
 
 impl Compiler<'_> {
     pub(super) fn provider(
@@ -31,7 +36,7 @@ impl Compiler<'_> {
     ) -> Option<(Provider, KeySetSource)> {
         self.issuer(path, id, &raw);
         let algorithms = self.algorithms(&path.member("algorithms"), raw.algorithms.as_deref());
-        let source = self.key_source(&path.member("jwks"), raw.jwks, &algorithms);
+        let source = self.key_source(&path.member("jwks"), raw.jwks, &algorithms, raw.issuer.as_deref());
         let audiences = self.audiences(path, raw.audiences, raw.danger_any_audience);
         let token_types = self.token_types(&path.member("token_types"), raw.token_types);
         let skew_path = path.member("clock_skew");
@@ -111,17 +116,20 @@ impl Compiler<'_> {
         path: &Path,
         raw: Option<raw::Jwks>,
         algorithms: &[Algorithm],
+        issuer: Option<&str>,
     ) -> Option<KeySetSource> {
-        match self.faults.expect(path, raw, "one of remote, inline")? {
+        let raw = self.faults.expect(path, raw, "one of discovery, remote, inline")?;
+        if let Some(symmetric) = algorithms.iter().find(|algorithm| algorithm.is_symmetric())
+            && !matches!(raw, raw::Jwks::Inline(_))
+        {
+            self.faults
+                .add(path, format_args!("expected inline keys, because {symmetric} uses a shared secret"));
+        }
+        match raw {
             raw::Jwks::Inline(keys) => self.inline_keys(&path.member("inline"), &keys, algorithms),
-            raw::Jwks::Remote(remote) => {
-                if let Some(symmetric) = algorithms.iter().find(|algorithm| algorithm.is_symmetric()) {
-                    self.faults.add(
-                        path,
-                        format_args!("expected inline keys, because {symmetric} uses a shared secret"),
-                    );
-                }
-                self.remote_keys(&path.member("remote"), &remote)
+            raw::Jwks::Remote(remote) => self.remote_keys(&path.member("remote"), remote),
+            raw::Jwks::Discovery(discovery) => {
+                self.discovered_keys(&path.member("discovery"), discovery, issuer)
             }
         }
     }
@@ -144,30 +152,87 @@ impl Compiler<'_> {
         Some(KeySetSource::Inline(Arc::new(set)))
     }
 
-    fn remote_keys(&mut self, path: &Path, raw: &raw::RemoteJwks) -> Option<KeySetSource> {
-        let uri_path = path.member("uri");
-        let uri = self.faults.expect(&uri_path, raw.uri.as_deref(), "the address of a JWK Set");
-        let uri = uri.and_then(|uri| self.faults.check(&uri_path, HttpUri::parse(uri)));
-        if uri.as_ref().is_some_and(|uri| uri.scheme == "http" && !raw.danger_allow_http) {
-            self.faults.add(&uri_path, "expected https: whoever can change keys on the way can forge tokens");
-        }
-        let cluster_path = path.member("cluster");
-        let cluster = raw.cluster.clone().filter(|cluster| !cluster.is_empty());
-        let cluster = self.faults.expect(&cluster_path, cluster, "the name of a cluster");
-        let timeout_path = path.member("timeout");
-        let timeout =
-            self.duration(&timeout_path, raw.timeout.as_deref(), Duration::from_millis(100), MAX_TIMEOUT);
-        let refresh =
-            self.duration(&path.member("refresh"), raw.refresh.as_deref(), MIN_REFRESH, MAX_REFRESH);
-        let HttpUri { scheme, authority, path } = uri?;
-        Some(KeySetSource::Remote(RemoteKeySet {
-            cluster: cluster?,
-            scheme,
-            authority,
+    fn remote_keys(&mut self, path: &Path, raw: raw::RemoteJwks) -> Option<KeySetSource> {
+        let cluster = self.cluster(path, raw.cluster);
+        let uri = self.faults.expect(&path.member("uri"), raw.uri, "the address of a JWK Set");
+        let endpoint = self.endpoint(path, uri.as_deref(), cluster.as_deref(), raw.danger_allow_http);
+        let timing = self.timing(
             path,
-            timeout: timeout.unwrap_or(DEFAULT_TIMEOUT),
-            refresh: refresh.unwrap_or(DEFAULT_REFRESH),
+            [
+                raw.timeout.as_deref(),
+                raw.refresh.as_deref(),
+                raw.stale_for.as_deref(),
+                raw.cooldown.as_deref(),
+            ],
+        );
+        Some(KeySetSource::Remote(RemoteKeySet { endpoint: endpoint?, timing }))
+    }
+
+    /// OpenID Connect Discovery 1.0 section 4: the metadata is below the issuer. Elsewhere (RFC 8414), `uri` says where.
+    fn discovered_keys(
+        &mut self,
+        path: &Path,
+        raw: raw::DiscoveryJwks,
+        issuer: Option<&str>,
+    ) -> Option<KeySetSource> {
+        let cluster = self.cluster(path, raw.cluster);
+        let timing = self.timing(
+            path,
+            [
+                raw.timeout.as_deref(),
+                raw.refresh.as_deref(),
+                raw.stale_for.as_deref(),
+                raw.cooldown.as_deref(),
+            ],
+        );
+        let issuer = issuer?;
+        if issuer.contains('{') {
+            self.faults.add(path, "expected an issuer without parts: metadata names one issuer; use remote");
+        }
+        let uri = raw.uri.unwrap_or_else(|| {
+            format!("{}/.well-known/openid-configuration", issuer.strip_suffix('/').unwrap_or(issuer))
+        });
+        let endpoint = self.endpoint(path, Some(&uri), cluster.as_deref(), raw.danger_allow_http);
+        Some(KeySetSource::Discovery(Discovery {
+            issuer: issuer.to_owned(),
+            jwks_cluster: raw.jwks_cluster.or(cluster)?,
+            endpoint: endpoint?,
+            allow_http: raw.danger_allow_http,
+            timing,
         }))
+    }
+
+    fn cluster(&mut self, path: &Path, cluster: Option<String>) -> Option<String> {
+        let cluster = cluster.filter(|cluster| !cluster.is_empty());
+        self.faults.expect(&path.member("cluster"), cluster, "the name of a cluster")
+    }
+
+    fn endpoint(
+        &mut self,
+        path: &Path,
+        uri: Option<&str>,
+        cluster: Option<&str>,
+        allow_http: bool,
+    ) -> Option<Endpoint> {
+        let path = path.member("uri");
+        let endpoint = self.faults.check(&path, Endpoint::parse(uri?, cluster.unwrap_or_default()))?;
+        if endpoint.scheme == "http" && !allow_http {
+            self.faults.add(&path, "expected https: whoever can change keys on the way can forge tokens");
+        }
+        Some(endpoint)
+    }
+
+    fn timing(&mut self, path: &Path, texts: [Option<&str>; 4]) -> Timing {
+        let [timeout, refresh, stale_for, cooldown] = texts;
+        let mut within = |member: &str, text, default, min, max| {
+            self.duration(&path.member(member), text, min, max).unwrap_or(default)
+        };
+        Timing {
+            timeout: within("timeout", timeout, DEFAULT_TIMEOUT, MIN_TIMEOUT, MAX_TIMEOUT),
+            refresh: within("refresh", refresh, DEFAULT_REFRESH, MIN_REFRESH, MAX_REFRESH),
+            stale_for: within("stale_for", stale_for, DEFAULT_STALE, Duration::ZERO, MAX_STALE),
+            cooldown: within("cooldown", cooldown, DEFAULT_COOLDOWN, MIN_COOLDOWN, MAX_COOLDOWN),
+        }
     }
 
     fn audiences(&mut self, path: &Path, audiences: Option<Vec<String>>, any: bool) -> Option<Vec<String>> {
