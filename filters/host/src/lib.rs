@@ -31,6 +31,7 @@ pub mod headers;
 pub mod logger;
 pub mod metrics;
 pub mod property;
+pub mod random;
 pub mod reply;
 pub mod shared_data;
 pub mod status;

@@ -11,10 +11,15 @@ use doorward_host::{HostError, clock, reply, stream};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// How long a request waits for the first keys of its provider.
-const MAX_WAIT: Duration = Duration::from_secs(5);
+/// How long a request waits for keys: the first of its provider, or one that its provider may just have published.
+const MAX_WAIT: Duration = Duration::from_secs(10);
 /// How many requests wait at most; each holds a connection.
 const MAX_WAITING: usize = 10_000;
+
+/// The tick while keys are awaited: requests may be waiting too.
+pub(crate) const FAST_TICK: Duration = Duration::from_millis(50);
+/// The tick otherwise: refreshes are counted in minutes.
+pub(crate) const SLOW_TICK: Duration = Duration::from_secs(1);
 
 /// What became of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +36,7 @@ pub(crate) enum Passage {
 pub(crate) struct Gate {
     root_id: u32,
     pub(crate) authn: Authn,
+    tick: Duration,
     /// Waiting requests by context, with the instant since when.
     waiting: BTreeMap<u32, UnixTime>,
 }
@@ -43,7 +49,7 @@ enum Judgement<'r> {
 
 impl Gate {
     pub(crate) fn new(root_id: u32, authn: Authn) -> Self {
-        Self { root_id, authn, waiting: BTreeMap::new() }
+        Self { root_id, authn, tick: Duration::ZERO, waiting: BTreeMap::new() }
     }
 
     /// Judges the request of the current context and performs the decision.
@@ -67,7 +73,7 @@ impl Gate {
             Some(since) => now.saturating_since(since) < MAX_WAIT,
             None => self.waiting.len() < MAX_WAITING,
         };
-        match judge(&self.authn, now, RequestHead::new(&fields), may_wait) {
+        match judge(&mut self.authn, now, RequestHead::new(&fields), may_wait) {
             Judgement::Decided(Decision::Forward(forward)) => {
                 headers::apply(forward.all())?;
                 Ok(Passage::Open)
@@ -75,6 +81,8 @@ impl Gate {
             Judgement::Decided(Decision::Reject(reply)) => Ok(answer(&reply)),
             Judgement::KeysPending => {
                 self.waiting.entry(context_id).or_insert(now);
+                // The fetch that it waits for starts with the next tick.
+                self.set_tick(FAST_TICK)?;
                 Ok(Passage::Waiting)
             }
         }
@@ -101,6 +109,15 @@ impl Gate {
         }
     }
 
+    /// Has the root context called this often, if it is not already.
+    pub(crate) fn set_tick(&mut self, tick: Duration) -> Result<(), HostError> {
+        if self.tick != tick {
+            clock::set_tick_period(tick)?;
+            self.tick = tick;
+        }
+        Ok(())
+    }
+
     /// Forgets a request that is over.
     pub(crate) fn forget(&mut self, context_id: u32) {
         self.waiting.remove(&context_id);
@@ -112,7 +129,7 @@ impl Gate {
 }
 
 /// The core's effects, performed: the one `match` over them.
-fn judge<'r>(authn: &Authn, now: UnixTime, head: RequestHead<'r>, may_wait: bool) -> Judgement<'r> {
+fn judge<'r>(authn: &mut Authn, now: UnixTime, head: RequestHead<'r>, may_wait: bool) -> Judgement<'r> {
     let mut step = authn.begin(now, head);
     loop {
         step = match step {

@@ -5,6 +5,7 @@
 
 mod gate;
 mod http;
+mod keys;
 mod root;
 #[cfg(test)]
 mod tests;

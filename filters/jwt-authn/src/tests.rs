@@ -151,6 +151,10 @@ fn answer(root: &mut Root, call: u32, status: &str, body: &str) {
     root.on_http_call_response(call, 1, body.len(), 0);
 }
 
+fn later(millis: u64) {
+    fake::with(|host| host.now_nanoseconds += millis * 1_000_000);
+}
+
 fn was_continued() -> bool {
     fake::with(|host| host.calls.contains(&Call::ContinueRequest(REQUEST)))
 }
@@ -182,8 +186,12 @@ fn a_request_that_waited_is_judged_like_any_other() {
 fn keys_that_do_not_come_are_not_the_clients_fault() {
     let (mut root, _) = root(&remote());
     let (_http, _) = send(&root, "/", &[("authorization", &bearer())]);
-    let call = tick(&mut root);
-    answer(&mut root, call, "500", "");
+    for _ in 0..3 {
+        assert_eq!(replied(), None, "the first failures are waited through");
+        let call = tick(&mut root);
+        answer(&mut root, call, "500", "");
+        later(2000);
+    }
     expect_denied(Action::Pause, 503, "doorward_keys_unavailable");
     assert!(!was_continued());
 }
@@ -193,10 +201,10 @@ fn a_request_waits_no_longer_than_the_limit() {
     let (mut root, _) = root(&remote());
     let (_http, _) = send(&root, "/", &[("authorization", &bearer())]);
     tick(&mut root);
-    fake::with(|host| host.now_nanoseconds += 4_900_000_000);
+    later(9_900);
     root.on_tick();
     assert_eq!(replied(), None);
-    fake::with(|host| host.now_nanoseconds += 100_000_000);
+    later(100);
     root.on_tick();
     expect_denied(Action::Pause, 503, "doorward_keys_unavailable");
 }
@@ -217,10 +225,8 @@ fn a_call_that_cannot_be_made_is_tried_again() {
     let (mut root, _) = root(&remote());
     fake::with(|host| host.force("proxy_http_call", 10));
     root.on_tick();
-    fake::with(|host| {
-        host.force("proxy_http_call", 0);
-        host.now_nanoseconds += 1_000_000_000;
-    });
+    fake::with(|host| host.force("proxy_http_call", 0));
+    later(1000);
     tick(&mut root);
 }
 
@@ -231,4 +237,76 @@ fn an_anonymous_route_passes_without_forged_headers() {
     assert_eq!((action, replied()), (Action::Continue, None));
     fake::with(|host| assert_eq!(host.calls, [Call::RemoveHeader(b"x.issuer".to_vec())]));
     assert_eq!(header("authorization").as_deref(), Some("Bearer x"), "a token that was not used stays");
+}
+
+/// A second worker: another VM with the same configuration, on the same shared data.
+fn second_worker(document: &str) -> Root {
+    let mut root = Root::new(ROOT + 1);
+    fake::with(|host| host.plugin_configuration = Some(document.as_bytes().to_vec()));
+    assert!(root.on_configure(document.len()));
+    root
+}
+
+fn calls_made() -> usize {
+    fake::with(|host| host.calls.iter().filter(|call| matches!(call, Call::HttpCall { .. })).count())
+}
+
+#[test]
+fn one_worker_fetches_and_requests_on_all_workers_go_on() {
+    let (mut first, _) = root(&remote());
+    let mut second = second_worker(&remote());
+    let (_http, action) = send(&second, "/", &[("authorization", &bearer())]);
+    assert_eq!(action, Action::Pause);
+    let call = tick(&mut first);
+    second.on_tick();
+    assert_eq!(calls_made(), 1, "the other worker has the lease");
+    answer(&mut first, call, "200", &format!(r#"{{"keys":[{KEY}]}}"#));
+    assert!(!was_continued(), "the request is on the second worker");
+    second.on_tick();
+    assert!(was_continued());
+    assert_eq!(calls_made(), 1);
+}
+
+#[test]
+fn a_worker_that_dies_while_it_fetches_is_replaced() {
+    let (mut first, _) = root(&remote());
+    let mut second = second_worker(&remote());
+    tick(&mut first);
+    drop(first);
+    second.on_tick();
+    assert_eq!(calls_made(), 1);
+    later(15_000);
+    second.on_tick();
+    assert_eq!(calls_made(), 2, "the lease has ended");
+}
+
+#[test]
+fn a_worker_that_starts_late_has_keys_at_its_first_tick() {
+    let (mut first, _) = root(&remote());
+    let call = tick(&mut first);
+    answer(&mut first, call, "200", &format!(r#"{{"keys":[{KEY}]}}"#));
+    let mut second = second_worker(&remote());
+    second.on_tick();
+    assert_eq!(calls_made(), 1);
+    let (_http, action) = send(&second, "/", &[("authorization", &bearer())]);
+    assert_eq!(action, Action::Continue);
+}
+
+#[test]
+fn an_unknown_key_is_fetched_for_and_its_request_waits() {
+    let (mut root, _) = root(&remote());
+    let call = tick(&mut root);
+    // RFC 8037 appendix A.2: not the token's.
+    let other =
+        r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+    answer(&mut root, call, "200", other);
+    root.on_tick();
+    later(6000);
+    let (_http, action) = send(&root, "/", &[("authorization", &bearer())]);
+    assert_eq!((action, replied()), (Action::Pause, None));
+    let calls = fake::with(|host| host.calls.clone());
+    assert_eq!(calls, [Call::TickPeriod(50)], "the fetch does not wait for the slow tick");
+    let call = tick(&mut root);
+    answer(&mut root, call, "200", &format!(r#"{{"keys":[{KEY}]}}"#));
+    assert!(was_continued());
 }
