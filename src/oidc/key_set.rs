@@ -8,7 +8,7 @@
 //! Its rules:
 //! - Keys are fetched again at 80 to 90 percent of their lifetime, so that no request ever waits for a refresh.
 //! - A failed fetch changes nothing: the keys in force stay so for `stale_for` beyond their lifetime. Retries wait ever
-//!   longer, up to a minute.
+//!   longer, up to a minute, or to five seconds while there are no keys in force.
 //! - A key that is not known makes one fetch, no sooner than `cooldown` after the one before, and its request waits. A key
 //!   that a fetch did not bring is remembered, so that it causes no second fetch within the cooldown.
 //! - Nothing but keys is ever taken for keys.
@@ -28,6 +28,8 @@ use std::time::Duration;
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 /// Retries wait no longer than this.
 const LAST_RETRY: Duration = Duration::from_secs(60);
+/// While there are no keys in force, retries wait no longer than this: every request depends on the next one.
+const LAST_URGENT_RETRY: Duration = Duration::from_secs(5);
 /// While there are no keys yet, requests wait through this many failures; after them they are denied at once.
 const PATIENCE_FAILURES: u32 = 3;
 /// `Cache-Control` does not shorten a lifetime below this: a provider that forbids caching would be asked for ever.
@@ -289,7 +291,9 @@ impl KeySetMachine {
     }
 
     fn fail(&mut self, now: UnixTime, began: UnixTime, error: FetchError) -> (KeySetUpdate, Next) {
-        let wait = FIRST_RETRY.saturating_mul(2_u32.saturating_pow(self.failures)).min(LAST_RETRY);
+        let longest =
+            if matches!(self.state(now), KeySetState::Ready(_)) { LAST_RETRY } else { LAST_URGENT_RETRY };
+        let wait = FIRST_RETRY.saturating_mul(2_u32.saturating_pow(self.failures)).min(longest);
         self.failures = self.failures.saturating_add(1);
         self.outcome_of = Some(began);
         self.due = Some(now.saturating_add(self.jitter.within(50, wait)));
@@ -516,6 +520,14 @@ mod tests {
         assert_eq!(run(&mut machine, 100, 120, || ok(OLD)), [0_i64; 0]);
         // Published late: asked again after the cooldown.
         assert_eq!(look_up(&mut machine, 105, "invented"), "wait");
+    }
+
+    #[test]
+    fn a_provider_that_comes_back_after_a_cold_start_is_found_soon() {
+        let mut machine = machine();
+        run(&mut machine, 0, HOUR, || Err(FetchError::NoResponse));
+        let found = run(&mut machine, HOUR, HOUR + 100, || ok(OLD));
+        assert!(found[0] <= HOUR + 5, "{found:?}");
     }
 
     #[test]

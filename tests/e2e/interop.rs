@@ -118,11 +118,11 @@ fn every_mutation_of_every_token_is_refused_by_the_core() {
     let mut refused = 0;
     for tool in [Tool::Jose, Tool::PyJwt, Tool::Jwcrypto] {
         let minted = tool.mint().unwrap();
-        let authn = Config::load(configuration(&minted).to_string().as_bytes()).unwrap().into_authn();
+        let mut authn = Config::load(configuration(&minted).to_string().as_bytes()).unwrap().into_authn(1);
         for Minted { algorithm, token, .. } in &minted {
-            assert_eq!(judge(&authn, now, token.as_bytes()), Ok(1), "{tool:?} {algorithm}");
+            assert_eq!(judge(&mut authn, now, token.as_bytes()), Ok(1), "{tool:?} {algorithm}");
             for mutation in mutations(token) {
-                let (status, code) = match judge(&authn, now, &mutation.token) {
+                let (status, code) = match judge(&mut authn, now, &mutation.token) {
                     Err(refusal) => refusal,
                     Ok(_) => panic!("{tool:?} {algorithm} passes with {}", mutation.label),
                 };
@@ -140,7 +140,7 @@ fn every_mutation_of_every_token_is_refused_by_the_core() {
 }
 
 /// The number of identity headers, or status and code of the denial.
-fn judge(authn: &Authn, now: UnixTime, token: &[u8]) -> Result<usize, (u16, &'static str)> {
+fn judge(authn: &mut Authn, now: UnixTime, token: &[u8]) -> Result<usize, (u16, &'static str)> {
     let authorization = [b"Bearer ", token].concat();
     let field = |name: &'static str, value| HeaderField { name: name.as_bytes(), value };
     let fields =

@@ -45,6 +45,10 @@ impl Root {
                 for fault in error.faults() {
                     log::error!("configuration: {fault}");
                 }
+                if !text.trim_ascii_start().starts_with(b"{") {
+                    // Envoy hands over a google.protobuf.Struct as protobuf, not as JSON.
+                    log::error!("configuration: expected JSON text in a google.protobuf.StringValue");
+                }
                 Ok(())
             }
         }
