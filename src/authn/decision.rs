@@ -2,6 +2,7 @@
 
 use crate::authn::rejection::Denial;
 use crate::http::HeaderMutation;
+use crate::policy::ProviderId;
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -22,6 +23,21 @@ pub struct Forward<'r> {
     /// Changes that depend on the token alone: the identity headers, to be applied after `mutations`.
     /// Shared, so that the same token presented again costs no allocation.
     pub identity: Arc<[HeaderMutation<'static>]>,
+    /// Whose token passed; the first, if the requirement took several. `None` for an anonymous request.
+    pub provider: Option<ProviderId>,
+    /// Why the request would have been denied, were its rule enforced (`enforce: report`).
+    pub reported: Option<Reported>,
+}
+
+/// A denial that was not enforced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reported {
+    /// Why.
+    pub denial: Denial,
+    /// Place of the rule in the configuration, from 0.
+    pub rule: usize,
+    /// Whose token it was, as far as that was known.
+    pub provider: Option<ProviderId>,
 }
 
 impl<'r> Forward<'r> {
@@ -38,6 +54,8 @@ pub struct LocalReply {
     pub status: u16,
     /// Why, for logs, metrics and the proxy's response code details.
     pub denial: Denial,
+    /// Whose token it was, as far as that was known.
+    pub provider: Option<ProviderId>,
     /// Response header fields.
     pub headers: Vec<(&'static str, Cow<'static, str>)>,
     /// RFC 9457 problem details, JSON.

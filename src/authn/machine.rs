@@ -1,7 +1,7 @@
 //! The request state machine.
 
-use super::bearer::{self, BearerError, FoundToken};
-use super::decision::{Decision, Forward};
+use super::bearer::{self, BearerError, FoundToken, TokenLocation};
+use super::decision::{Decision, Forward, Reported};
 use super::policy::{AuthnPolicy, TrustedIssuer};
 use super::rejection::{Denial, Rejection};
 use crate::http::{HeaderMutation, RequestHead};
@@ -9,7 +9,7 @@ use crate::jose::crypto::{SignatureJob, Verdict};
 use crate::jose::{HeaderError, Jwk, JwsError};
 use crate::jwt::{ClaimError, UnverifiedJwt, UnverifiedJwtError, VerifiedToken};
 use crate::oidc::{Fetch, KeyAnswer, KeySetMachine, KeySetSource};
-use crate::policy::{AnyOf, IdentityError, NormalPath, ProviderId, RuleAction, Unmet};
+use crate::policy::{AnyOf, Enforcement, IdentityError, NormalPath, ProviderId, RuleAction, Unmet};
 use crate::time::UnixTime;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -111,13 +111,23 @@ impl Authn {
     pub fn begin<'r>(&mut self, now: UnixTime, head: RequestHead<'r>) -> Step<'r> {
         match select(&self.policy, head) {
             Ok(Selected::Anonymous(forward)) => Step::Decide(Decision::Forward(forward)),
-            Ok(Selected::Required(progress)) => self.judge(now).advance(progress),
+            Ok(Selected::Required(progress)) => {
+                let (rule, head) = (progress.rule, progress.head);
+                let step = self.judge(now).advance(progress);
+                report(&self.policy, rule, &head, step)
+            }
             Err(denial) => reject(&self.policy, denial),
         }
     }
 
     /// Goes on with a request after its effect was performed.
     pub fn resume<'r>(&mut self, now: UnixTime, pending: Pending<'r>, outcome: Outcome) -> Step<'r> {
+        let (rule, head) = (pending.progress.rule, pending.progress.head);
+        let step = self.go_on(now, pending, outcome);
+        report(&self.policy, rule, &head, step)
+    }
+
+    fn go_on<'r>(&mut self, now: UnixTime, pending: Pending<'r>, outcome: Outcome) -> Step<'r> {
         let Pending { mut progress, candidate } = pending;
         let (Outcome::Signature(verdict), Some(candidate)) = (outcome, candidate) else {
             return reject(&self.policy, Denial::KeysUnavailable);
@@ -135,8 +145,10 @@ impl Authn {
         };
         if let Err(unmet) = group.check(provider, token.claims()) {
             let rejection = match unmet {
-                Unmet::Scopes(scopes) => Rejection { denial: Denial::ScopeMissing, scopes: Some(scopes) },
-                Unmet::Condition => Denial::ClaimNotAllowed.into(),
+                Unmet::Scopes(scopes) => {
+                    Rejection { scopes: Some(scopes), ..Rejection::of(provider, Denial::ScopeMissing) }
+                }
+                Unmet::Condition => Rejection::of(provider, Denial::ClaimNotAllowed),
             };
             return reject(&self.policy, rejection);
         }
@@ -188,57 +200,91 @@ impl<'a> Judge<'a> {
         group: &AnyOf,
         found: FoundToken<'r, '_>,
     ) -> Step<'r> {
-        let Judged { jwt, provider, location, ends } = match self.read(group, &found) {
-            Ok(judged) => judged,
+        let (jwt, trusted) = match identify(self.policy, group, found.token) {
+            Ok(identified) => identified,
             Err(denial) => return reject(self.policy, denial),
         };
-        let Ok(signature) = jwt.jws().decode_signature() else {
-            return reject(self.policy, Denial::TokenMalformed);
+        let provider = trusted.provider;
+        let refuse = |denial| reject(self.policy, Rejection::of(provider, denial));
+        let (location, ends) = match check(self.policy, self.now, &jwt, trusted, found.location) {
+            Ok(checked) => checked,
+            Err(denial) => return refuse(denial),
         };
+        let Ok(signature) = jwt.jws().decode_signature() else { return refuse(Denial::TokenMalformed) };
         let header = jwt.jws().unverified_header();
-        let Some(key_set) = self.key_sets.get_mut(provider.0) else {
-            return reject(self.policy, Denial::InternalError);
-        };
+        let Some(key_set) = self.key_sets.get_mut(provider.0) else { return refuse(Denial::InternalError) };
         let mut keys = match key_set.look_up(self.now, header.key_id.as_deref(), header.algorithm) {
             KeyAnswer::Keys(keys) => keys,
             KeyAnswer::Wait => {
                 return Step::AwaitKeys(provider, Box::new(Pending { progress, candidate: None }));
             }
-            KeyAnswer::NotFound => return reject(self.policy, Denial::KeyNotFound),
-            KeyAnswer::Unavailable => return reject(self.policy, Denial::KeysUnavailable),
+            KeyAnswer::NotFound => return refuse(Denial::KeyNotFound),
+            KeyAnswer::Unavailable => return refuse(Denial::KeysUnavailable),
         };
         keys.reverse();
         let candidate = Candidate { provider, location, jwt, ends, signature: signature.into(), keys };
         try_next_key(self.policy, progress, candidate)
     }
+}
 
-    fn read<'r>(&self, group: &AnyOf, found: &FoundToken<'r, '_>) -> Result<Judged<'r>, Denial> {
-        if found.token.len() > self.policy.max_token_bytes {
-            return Err(Denial::TokenTooLarge);
-        }
-        let jwt = UnverifiedJwt::parse(found.token).map_err(|error| match error {
-            UnverifiedJwtError::Jws(JwsError::Header(HeaderError::UnsupportedAlgorithm)) => {
-                Denial::AlgorithmNotAllowed
-            }
-            UnverifiedJwtError::Jws(_) | UnverifiedJwtError::Claims(_) => Denial::TokenMalformed,
-        })?;
-        let (header, claims) = (jwt.jws().unverified_header(), jwt.unverified_claims());
-        let issuer = claims.string("iss").ok().flatten().ok_or(Denial::IssuerNotAllowed)?;
-        let TrustedIssuer { provider: id, bindings } =
-            self.policy.find_issuer(issuer, group).ok_or(Denial::IssuerNotAllowed)?;
-        let provider = self.policy.provider(*id).ok_or(Denial::InternalError)?;
-        // Another provider's token in this provider's place proves nothing about this one.
-        let location = provider.locations.iter().position(|place| place == found.location);
-        let location = location.ok_or(Denial::IssuerNotAllowed)?;
-        if !provider.algorithms.contains(&header.algorithm) {
-            return Err(Denial::AlgorithmNotAllowed);
-        }
-        if !bindings.iter().all(|binding| binding.holds(claims)) {
-            return Err(Denial::IssuerMismatch);
-        }
-        let ends = provider.claims.check(header, claims, self.now).map_err(|error| denial_of(&error))?;
-        Ok(Judged { provider: *id, location, ends, jwt })
+/// The token, parsed, and the provider that its issuer stands for.
+fn identify<'r, 'p>(
+    policy: &'p AuthnPolicy,
+    group: &AnyOf,
+    token: &'r [u8],
+) -> Result<(UnverifiedJwt<'r>, &'p TrustedIssuer), Denial> {
+    if token.len() > policy.max_token_bytes {
+        return Err(Denial::TokenTooLarge);
     }
+    let jwt = UnverifiedJwt::parse(token).map_err(|error| match error {
+        UnverifiedJwtError::Jws(JwsError::Header(HeaderError::UnsupportedAlgorithm)) => {
+            Denial::AlgorithmNotAllowed
+        }
+        UnverifiedJwtError::Jws(_) | UnverifiedJwtError::Claims(_) => Denial::TokenMalformed,
+    })?;
+    let issuer = jwt.unverified_claims().string("iss").ok().flatten().ok_or(Denial::IssuerNotAllowed)?;
+    let trusted = policy.find_issuer(issuer, group).ok_or(Denial::IssuerNotAllowed)?;
+    Ok((jwt, trusted))
+}
+
+/// Checks everything but the signature. The token's place in the provider's `locations`, and when it ends.
+fn check(
+    policy: &AuthnPolicy,
+    now: UnixTime,
+    jwt: &UnverifiedJwt<'_>,
+    trusted: &TrustedIssuer,
+    location: &TokenLocation,
+) -> Result<(usize, Option<UnixTime>), Denial> {
+    let (header, claims) = (jwt.jws().unverified_header(), jwt.unverified_claims());
+    let provider = policy.provider(trusted.provider).ok_or(Denial::InternalError)?;
+    // Another provider's token in this provider's place proves nothing about this one.
+    let location = provider.locations.iter().position(|place| place == location);
+    let location = location.ok_or(Denial::IssuerNotAllowed)?;
+    if !provider.algorithms.contains(&header.algorithm) {
+        return Err(Denial::AlgorithmNotAllowed);
+    }
+    if !trusted.bindings.iter().all(|binding| binding.holds(claims)) {
+        return Err(Denial::IssuerMismatch);
+    }
+    let ends = provider.claims.check(header, claims, now).map_err(|error| denial_of(&error))?;
+    Ok((location, ends))
+}
+
+/// Lets a request through that its rule would deny, if the rule only reports.
+fn report<'r>(policy: &AuthnPolicy, rule: usize, head: &RequestHead<'r>, step: Step<'r>) -> Step<'r> {
+    match step {
+        Step::Decide(Decision::Reject(reply)) if policy.enforcement(rule) == Enforcement::Report => {
+            let reported = Some(Reported { denial: reply.denial, rule, provider: reply.provider });
+            let mutations = take_out_forged(policy, head);
+            Step::Decide(Decision::Forward(Forward { mutations, reported, ..Forward::default() }))
+        }
+        Step::Decide(_) | Step::VerifySignature(..) | Step::AwaitKeys(..) => step,
+    }
+}
+
+fn take_out_forged<'r>(policy: &AuthnPolicy, head: &RequestHead<'r>) -> Vec<HeaderMutation<'r>> {
+    let forged = policy.managed.forged(head.fields);
+    forged.into_iter().map(|name| HeaderMutation::Remove(Cow::Borrowed(name))).collect()
 }
 
 fn reject<'r>(policy: &AuthnPolicy, rejection: impl Into<Rejection>) -> Step<'r> {
@@ -246,8 +292,7 @@ fn reject<'r>(policy: &AuthnPolicy, rejection: impl Into<Rejection>) -> Step<'r>
 }
 
 fn select<'r>(policy: &AuthnPolicy, head: RequestHead<'r>) -> Result<Selected<'r>, Denial> {
-    let forged = policy.managed.forged(head.fields);
-    let mutations = forged.into_iter().map(|name| HeaderMutation::Remove(Cow::Borrowed(name))).collect();
+    let mutations = take_out_forged(policy, &head);
     let path = NormalPath::parse(head.path).map_err(|_| Denial::PathNotAccepted)?;
     if policy.bypass_cors_preflight && is_cors_preflight(&head) {
         return Ok(Selected::Anonymous(Forward { mutations, ..Forward::default() }));
@@ -269,7 +314,9 @@ fn select<'r>(policy: &AuthnPolicy, head: RequestHead<'r>) -> Result<Selected<'r
 }
 
 fn try_next_key<'r>(policy: &AuthnPolicy, progress: Progress<'r>, mut candidate: Candidate<'r>) -> Step<'r> {
-    let Some(key) = candidate.keys.pop() else { return reject(policy, Denial::SignatureInvalid) };
+    let Some(key) = candidate.keys.pop() else {
+        return reject(policy, Rejection::of(candidate.provider, Denial::SignatureInvalid));
+    };
     let job = SignatureJob {
         algorithm: candidate.jwt.jws().unverified_header().algorithm,
         key,
@@ -294,15 +341,8 @@ fn finish<'r>(policy: &AuthnPolicy, progress: Progress<'r>) -> Result<Forward<'r
         provider.locations.get(*place)
     });
     mutations.extend(bearer::strip(&progress.head, &used.collect::<Vec<_>>()));
-    Ok(Forward { mutations, identity })
-}
-
-/// A token that has everything but a valid signature.
-struct Judged<'r> {
-    jwt: UnverifiedJwt<'r>,
-    provider: ProviderId,
-    location: usize,
-    ends: Option<UnixTime>,
+    let provider = progress.passed.first().map(|(id, _)| *id);
+    Ok(Forward { mutations, identity, provider, reported: None })
 }
 
 enum Selected<'r> {

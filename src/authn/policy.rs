@@ -1,10 +1,11 @@
 //! A checked configuration: everything that decisions depend on, but for keys and time.
 
-use super::TokenLocation;
 use super::rejection::Challenge;
+use super::{BearerError, TokenLocation, bearer};
+use crate::http::RequestHead;
 use crate::jose::Algorithm;
 use crate::jwt::{ClaimRules, IssuerBinding};
-use crate::policy::{AnyOf, IdentityMapping, ManagedHeaders, ProviderId, RuleAction, Rules};
+use crate::policy::{AnyOf, Enforcement, IdentityMapping, ManagedHeaders, ProviderId, RuleAction, Rules};
 use std::collections::HashMap;
 
 /// One party whose tokens are accepted.
@@ -58,6 +59,14 @@ impl AuthnPolicy {
         self.providers.get(id.0)
     }
 
+    /// What becomes of requests that do not meet the requirement of a rule.
+    pub(super) fn enforcement(&self, rule: usize) -> Enforcement {
+        match self.rules.get(rule).map(|rule| &rule.action) {
+            Some(RuleAction::Require(requirement)) => requirement.enforcement,
+            Some(RuleAction::Anonymous) | None => Enforcement::Deny,
+        }
+    }
+
     /// One group of the requirement of a rule; `None` after the last.
     pub(super) fn group(&self, rule: usize, index: usize) -> Option<&AnyOf> {
         match &self.rules.get(rule)?.action {
@@ -67,8 +76,21 @@ impl AuthnPolicy {
     }
 
     /// The provider of `group` that `issuer` stands for.
-    pub(super) fn find_issuer(&self, issuer: &str, group: &AnyOf) -> Option<&TrustedIssuer> {
+    pub fn find_issuer(&self, issuer: &str, group: &AnyOf) -> Option<&TrustedIssuer> {
         self.issuers.get(issuer)?.iter().find(|trusted| group.of(trusted.provider).next().is_some())
+    }
+
+    /// The token for `group` in a request, and where it is: what [`super::Authn::begin`] looks at, for explanations.
+    ///
+    /// # Errors
+    /// [`BearerError`].
+    pub fn find_token<'r>(
+        &self,
+        head: &RequestHead<'r>,
+        group: &AnyOf,
+    ) -> Result<Option<(&'r [u8], &TokenLocation)>, BearerError> {
+        let found = bearer::find(head, &self.locations(group))?;
+        Ok(found.map(|found| (found.token, found.location)))
     }
 
     /// Every place where a token for `group` may be, each once.

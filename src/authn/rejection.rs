@@ -1,6 +1,7 @@
 //! Why a request is denied, and the one map from each reason to what the client sees.
 
 use super::decision::LocalReply;
+use crate::policy::ProviderId;
 use std::borrow::Cow;
 use std::fmt;
 
@@ -308,15 +309,21 @@ pub(super) struct Rejection {
     pub(super) denial: Denial,
     /// Scopes that are needed, space-separated.
     pub(super) scopes: Option<String>,
+    /// Whose token it was, as far as that was known.
+    pub(super) provider: Option<ProviderId>,
 }
 
 impl From<Denial> for Rejection {
     fn from(denial: Denial) -> Self {
-        Self { denial, scopes: None }
+        Self { denial, scopes: None, provider: None }
     }
 }
 
 impl Rejection {
+    pub(super) fn of(provider: ProviderId, denial: Denial) -> Self {
+        Self { denial, scopes: None, provider: Some(provider) }
+    }
+
     pub(super) fn reply(&self, challenge: &Challenge) -> LocalReply {
         let Wire { code, status, title, .. } = self.denial.wire();
         let mut headers: Vec<(&'static str, Cow<'static, str>)> = vec![
@@ -333,7 +340,7 @@ impl Rejection {
         let body = format!(
             r#"{{"type":"urn:doorward:denial:{code}","title":"{title}","status":{status},"code":"{code}"}}"#
         );
-        LocalReply { status, denial: self.denial, headers, body }
+        LocalReply { status, denial: self.denial, provider: self.provider, headers, body }
     }
 
     fn challenge_header(&self, challenge: &Challenge) -> Option<String> {
@@ -408,7 +415,8 @@ mod tests {
             &full,
             Some(r#"Bearer realm="api", resource_metadata="https://a/.well-known/x""#),
         );
-        let scope = Rejection { denial: Denial::ScopeMissing, scopes: Some("read write".into()) };
+        let scope =
+            Rejection { denial: Denial::ScopeMissing, scopes: Some("read write".into()), provider: None };
         check(
             scope,
             &bare,

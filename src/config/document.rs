@@ -137,7 +137,7 @@ mod tests {
                 "rules[0]: invalid type: integer `1`, expected struct Rule",
                 "rules[2]: invalid type: integer `2`, expected struct Rule",
                 "rules[3]: invalid type: integer `3`, expected struct Rule",
-                "rules[5].x: unknown field `x`, expected one of `match`, `allow`, `require`",
+                "rules[5].x: unknown field `x`, expected one of `match`, `allow`, `require`, `enforce`",
             ],
         );
     }

@@ -40,20 +40,28 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// A place in the document.
+/// A place in a document: member names joined by dots, list items in brackets. Empty for the document itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Path(String);
+pub struct Path(String);
 
 impl Path {
-    pub(super) fn member(&self, name: &str) -> Self {
+    /// The place of a member; its name is quoted where it would be misread.
+    pub fn member(&self, name: &str) -> Self {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
         let name =
             if !name.is_empty() && name.chars().all(plain) { name.to_owned() } else { format!("{name:?}") };
         Self(if self.0.is_empty() { name } else { format!("{}.{name}", self.0) })
     }
 
-    pub(super) fn item(&self, index: usize) -> Self {
+    /// The place of a list's item, counted from 0.
+    pub fn item(&self, index: usize) -> Self {
         Self(format!("{}[{index}]", self.0))
+    }
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 

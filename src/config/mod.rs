@@ -7,9 +7,15 @@ mod document;
 mod duration;
 mod fault;
 mod raw;
+#[cfg(feature = "schema")]
+mod schema;
+mod warning;
 
 #[cfg(test)]
 mod tests;
 
 pub use compile::Config;
-pub use fault::{ConfigError, Fault};
+pub use fault::{ConfigError, Fault, Path};
+#[cfg(feature = "schema")]
+pub use schema::schema;
+pub use warning::Warning;

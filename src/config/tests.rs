@@ -167,6 +167,7 @@ fn rule_faults_name_their_place() {
         check(&format!("/rules/0/{member}"), value, &format!("rules[0]{expected}"));
     };
     rule("allow", json!("anonymous"), ": expected exactly one of allow, require");
+    rule("enforce", json!("warn"), ".enforce: unknown variant `warn`, expected `deny` or `report`");
     rule("match/hosts", json!(["a:80"]), ".match.hosts[0]: expected a host without port");
     rule("match/methods", json!(["get"]), ".match.methods[0]: expected a method in upper case");
     rule("match/path", json!({"prefix": "admin"}), ".match.path.prefix: expected a path that starts with /");

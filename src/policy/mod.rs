@@ -13,5 +13,5 @@ pub use condition::{ClaimCondition, ConditionTest};
 pub use identity::{IdentityError, IdentityHeader, IdentityMapping, ListStyle, ValueEncoding, WhenMissing};
 pub use managed::ManagedHeaders;
 pub use path::{NormalPath, PathError};
-pub use requirement::{AnyOf, ProviderId, ProviderRequirement, Requirement, Unmet};
+pub use requirement::{AnyOf, Enforcement, ProviderId, ProviderRequirement, Requirement, Unmet};
 pub use route::{HostPattern, PathPattern, Rule, RuleAction, RuleMatch, Rules};

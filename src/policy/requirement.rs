@@ -12,6 +12,18 @@ pub struct ProviderId(pub usize);
 pub struct Requirement {
     /// The groups, in the order configured.
     pub all: Vec<AnyOf>,
+    /// What becomes of a request that does not meet it.
+    pub enforcement: Enforcement,
+}
+
+/// What becomes of a request that does not meet its requirement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Enforcement {
+    /// It is denied.
+    #[default]
+    Deny,
+    /// It passes without identity, and the denial is reported: a policy tried on live traffic (shadow mode).
+    Report,
 }
 
 /// One token must meet one of these alternatives.

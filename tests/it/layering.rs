@@ -23,7 +23,7 @@ const MAY_USE: [(&str, &[&str]); 9] = [
 ];
 
 /// The only modules below `config` that read the raw document; everyone else gets what was compiled from it.
-const READ_RAW_CONFIG: [&str; 2] = ["compile", "document"];
+const READ_RAW_CONFIG: [&str; 3] = ["compile", "document", "schema"];
 
 /// Crates that do what the core must not: IO, tasks, clocks, randomness.
 const NOT_IN_THE_CORE: [&str; 17] = [

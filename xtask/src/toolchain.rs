@@ -49,6 +49,9 @@ impl Toolchain {
     fn rustup() -> Result<Self> {
         if !sysroot()?.join("lib/rustlib").join(TARGET).is_dir() {
             ensure!(on_path("rustup"), "expected rustup on PATH");
+            // rustup's own switch against installing by itself: whoever set it does not want downloads from us either.
+            let forbidden = env::var("RUSTUP_AUTO_INSTALL").is_ok_and(|value| value == "0");
+            ensure!(!forbidden, "expected leave to install a target, but RUSTUP_AUTO_INSTALL is 0");
             capture(program("rustup").args(["target", "add", TARGET]))?;
         }
         Ok(Self::Rustup)

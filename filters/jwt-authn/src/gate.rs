@@ -1,13 +1,14 @@
 //! Performs what the core decides, and keeps the requests that wait for keys.
 
-use doorward::authn::decision::{Decision, LocalReply};
+use crate::metrics::Metrics;
+use doorward::authn::decision::{Decision, LocalReply, Reported};
 use doorward::authn::rejection::internal_error;
 use doorward::authn::{Authn, Outcome, Step};
 use doorward::http::RequestHead;
 use doorward::jose::crypto;
 use doorward::time::UnixTime;
 use doorward_host::headers::{self, RequestHeaders};
-use doorward_host::{HostError, clock, reply, stream};
+use doorward_host::{HostError, clock, property, reply, stream};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -36,6 +37,7 @@ pub(crate) enum Passage {
 pub(crate) struct Gate {
     root_id: u32,
     pub(crate) authn: Authn,
+    pub(crate) metrics: Metrics,
     tick: Duration,
     /// Waiting requests by context, with the instant since when.
     waiting: BTreeMap<u32, UnixTime>,
@@ -49,13 +51,16 @@ enum Judgement<'r> {
 
 impl Gate {
     pub(crate) fn new(root_id: u32, authn: Authn) -> Self {
-        Self { root_id, authn, tick: Duration::ZERO, waiting: BTreeMap::new() }
+        let names = authn.policy().providers.iter().map(|provider| provider.name.as_str());
+        let metrics = Metrics::new(names);
+        Self { root_id, authn, metrics, tick: Duration::ZERO, waiting: BTreeMap::new() }
     }
 
     /// Judges the request of the current context and performs the decision.
     pub(crate) fn admit(&mut self, context_id: u32) -> Passage {
         let passage = self.try_admit(context_id).unwrap_or_else(|error| {
             log::error!("a request was denied because of a failed hostcall: {error}");
+            self.metrics.count_internal_error();
             deny()
         });
         if passage != Passage::Waiting {
@@ -73,19 +78,35 @@ impl Gate {
             Some(since) => now.saturating_since(since) < MAX_WAIT,
             None => self.waiting.len() < MAX_WAITING,
         };
-        match judge(&mut self.authn, now, RequestHead::new(&fields), may_wait) {
-            Judgement::Decided(Decision::Forward(forward)) => {
+        let head = RequestHead::new(&fields);
+        let Judgement::Decided(decision) = judge(&mut self.authn, now, head, may_wait) else {
+            self.waiting.entry(context_id).or_insert(now);
+            // The fetch that it waits for starts with the next tick.
+            self.set_tick(FAST_TICK)?;
+            return Ok(Passage::Waiting);
+        };
+        let passage = match &decision {
+            Decision::Forward(forward) => {
                 headers::apply(forward.all())?;
-                Ok(Passage::Open)
+                if let Some(reported) = &forward.reported {
+                    self.report(reported)?;
+                }
+                Passage::Open
             }
-            Judgement::Decided(Decision::Reject(reply)) => Ok(answer(&reply)),
-            Judgement::KeysPending => {
-                self.waiting.entry(context_id).or_insert(now);
-                // The fetch that it waits for starts with the next tick.
-                self.set_tick(FAST_TICK)?;
-                Ok(Passage::Waiting)
-            }
-        }
+            Decision::Reject(reply) => answer(reply),
+        };
+        self.metrics.count_decision(&decision);
+        Ok(passage)
+    }
+
+    /// Says what an unenforced rule would have denied: in the log, and as `wasm.doorward.reported` in filter state, for
+    /// access logs.
+    fn report(&self, reported: &Reported) -> Result<(), HostError> {
+        let provider = reported.provider.and_then(|id| self.authn.policy().provider(id));
+        let provider = provider.map_or("-", |provider| &provider.name);
+        let (code, rule) = (reported.denial.code(), reported.rule);
+        log::info!("reported, not denied: code={code} rule={rule} provider={provider:?}");
+        property::set("doorward.reported", code.as_bytes())
     }
 
     /// Judges every waiting request again: keys have come, or some have waited long enough.

@@ -3,6 +3,7 @@
 //! Shared data holds, for each provider, the last outcome (a [`KeySetRecord`]) and a [`Lease`], and for all of them one
 //! stamp, whose version tells a worker at each tick whether there is anything new to read.
 
+use crate::metrics::Metrics;
 use doorward::authn::Authn;
 use doorward::oidc::{
     Fetch, FetchError, FetchResponse, FetchResult, KeySetRecord, KeySetState, KeySetUpdate, Lease, Next,
@@ -59,13 +60,18 @@ impl KeyKeeper {
     }
 
     /// Starts the fetches that are due and that no other worker is making. Whether any ended at once.
-    pub(crate) fn fetch(&mut self, authn: &mut Authn, now: UnixTime) -> Result<bool, HostError> {
+    pub(crate) fn fetch(
+        &mut self,
+        authn: &mut Authn,
+        metrics: &mut Metrics,
+        now: UnixTime,
+    ) -> Result<bool, HostError> {
         let mut ended = false;
         for (id, fetch) in authn.poll_fetches(now) {
             // Metadata and key set are two requests.
             let term = fetch.timeout.saturating_mul(2).saturating_add(LOOK_AGAIN);
             match self.take_lease(id, now, term)? {
-                Ok(()) => ended |= self.dispatch(authn, now, id, &fetch)?,
+                Ok(()) => ended |= self.dispatch(authn, metrics, now, id, &fetch)?,
                 Err(until) => {
                     if let Some(machine) = authn.key_set_mut(id) {
                         machine.postpone(until.min(now.saturating_add(LOOK_AGAIN)));
@@ -80,6 +86,7 @@ impl KeyKeeper {
     pub(crate) fn answer(
         &mut self,
         authn: &mut Authn,
+        metrics: &mut Metrics,
         now: UnixTime,
         call: u32,
         response: Option<&HttpCallResponse>,
@@ -87,14 +94,16 @@ impl KeyKeeper {
         let Some(id) = self.calls.remove(&call) else { return Ok(false) };
         let Some((response, status)) = response.and_then(|response| Some((response, response.status()?)))
         else {
-            return self.handle(authn, now, id, Err(FetchError::NoResponse));
+            return self.handle(authn, metrics, now, id, Err(FetchError::NoResponse));
         };
         match response.body(FetchResponse::READ_BYTES) {
             Ok(body) => {
                 let cache_control = response.header("cache-control");
-                self.handle(authn, now, id, Ok(FetchResponse { status, cache_control, body: &body }))
+                self.handle(authn, metrics, now, id, Ok(FetchResponse { status, cache_control, body: &body }))
             }
-            Err(HostError::TooLarge { .. }) => self.handle(authn, now, id, Err(FetchError::TooLarge)),
+            Err(HostError::TooLarge { .. }) => {
+                self.handle(authn, metrics, now, id, Err(FetchError::TooLarge))
+            }
             Err(error) => Err(error),
         }
     }
@@ -107,6 +116,7 @@ impl KeyKeeper {
     fn dispatch(
         &mut self,
         authn: &mut Authn,
+        metrics: &mut Metrics,
         now: UnixTime,
         id: ProviderId,
         fetch: &Fetch,
@@ -131,7 +141,7 @@ impl KeyKeeper {
             }
             Err(error) => {
                 log::warn!("keys: the call to cluster {:?} could not be made: {error}", endpoint.cluster);
-                self.handle(authn, now, id, Err(FetchError::NoResponse))
+                self.handle(authn, metrics, now, id, Err(FetchError::NoResponse))
             }
         }
     }
@@ -139,6 +149,7 @@ impl KeyKeeper {
     fn handle(
         &mut self,
         authn: &mut Authn,
+        metrics: &mut Metrics,
         now: UnixTime,
         id: ProviderId,
         result: FetchResult<'_>,
@@ -149,12 +160,16 @@ impl KeyKeeper {
         match update {
             KeySetUpdate::Located => {}
             KeySetUpdate::Fetched { keys, skipped } => {
+                metrics.count_fetch(id, true);
                 log::info!("keys: provider {name:?} has {keys} key(s), {skipped} left out");
             }
-            KeySetUpdate::Failed(error) => log::warn!("keys: provider {name:?}: {error}"),
+            KeySetUpdate::Failed(error) => {
+                metrics.count_fetch(id, false);
+                log::warn!("keys: provider {name:?}: {error}");
+            }
         }
         match next {
-            Next::Fetch(fetch) => self.dispatch(authn, now, id, &fetch),
+            Next::Fetch(fetch) => self.dispatch(authn, metrics, now, id, &fetch),
             Next::Tell(record) => {
                 self.tell(id, now, &record)?;
                 Ok(true)

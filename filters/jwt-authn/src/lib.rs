@@ -6,6 +6,7 @@
 mod gate;
 mod http;
 mod keys;
+mod metrics;
 mod root;
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@ use crate::gate::{FAST_TICK, Gate, SLOW_TICK};
 use crate::http::Http;
 use crate::keys::KeyKeeper;
 use doorward::config::Config;
+use doorward::policy::ProviderId;
 use doorward_host::callout::HttpCallResponse;
 use doorward_host::{Context, ContextType, HostError, HttpContext, RootContext, buffer, clock, random};
 use std::cell::RefCell;
@@ -58,13 +59,20 @@ impl Root {
         let Some(Configured { gate, keys }) = &mut self.configured else { return Ok(()) };
         let Ok(mut gate) = gate.try_borrow_mut() else { return Ok(()) };
         let now = clock::now()?;
-        keys.adopt(&mut gate.authn, now)?;
-        keys.fetch(&mut gate.authn, now)?;
+        let Gate { authn, metrics, .. } = &mut *gate;
+        keys.adopt(authn, now)?;
+        keys.fetch(authn, metrics, now)?;
+        for (index, machine) in authn.key_sets().iter().enumerate() {
+            if let Some(age) = machine.age(now) {
+                metrics.show_age(ProviderId(index), age)?;
+            }
+        }
         if gate.has_waiting() {
             gate.admit_waiting();
         }
         let tick =
             if gate.has_waiting() || KeyKeeper::is_pending(&gate.authn, now) { FAST_TICK } else { SLOW_TICK };
+        gate.metrics.flush()?;
         gate.set_tick(tick)
     }
 
@@ -73,7 +81,8 @@ impl Root {
         let Ok(mut gate) = gate.try_borrow_mut() else { return Ok(()) };
         let now = clock::now()?;
         let response = HttpCallResponse::read(num_headers, body_size)?;
-        if keys.answer(&mut gate.authn, now, call, response.as_ref())? {
+        let Gate { authn, metrics, .. } = &mut *gate;
+        if keys.answer(authn, metrics, now, call, response.as_ref())? {
             gate.admit_waiting();
         }
         Ok(())

@@ -310,3 +310,57 @@ fn an_unknown_key_is_fetched_for_and_its_request_waits() {
     answer(&mut root, call, "200", &format!(r#"{{"keys":[{KEY}]}}"#));
     assert!(was_continued());
 }
+
+#[test]
+fn decisions_are_counted_and_handed_over_on_the_tick() {
+    let (mut root, _) = root(&inline());
+    send(&root, "/", &[("authorization", &bearer())]);
+    send(&root, "/", &[("authorization", &bearer())]);
+    send(&root, "/", &[("authorization", &bearer().replace(".DtEh", ".DtEi"))]);
+    send(&root, "/", &[]);
+    send(&root, "/open", &[]);
+    fake::with(|host| {
+        assert_eq!(host.metric("doorward.jwt_authn.allowed.joe"), [0_u64; 0], "no hostcall per request");
+    });
+    root.on_tick();
+    fake::with(|host| {
+        let metric = |name: &str| host.metric(&format!("doorward.jwt_authn.{name}")).to_vec();
+        assert_eq!(metric("allowed.joe"), [2]);
+        assert_eq!(metric("allowed.-"), [1]);
+        assert_eq!(metric("denied.joe.signature_invalid"), [1]);
+        assert_eq!(metric("denied.-.token_missing"), [1]);
+    });
+}
+
+#[test]
+fn key_fetches_are_counted_by_outcome() {
+    let (mut root, _) = root(&remote());
+    let call = tick(&mut root);
+    answer(&mut root, call, "500", "");
+    later(1000);
+    let call = tick(&mut root);
+    answer(&mut root, call, "200", &format!(r#"{{"keys":[{KEY}]}}"#));
+    later(7000);
+    root.on_tick();
+    fake::with(|host| {
+        let metric = |name: &str| host.metric(&format!("doorward.jwt_authn.keys.joe.{name}")).to_vec();
+        assert_eq!((metric("failed"), metric("fetched"), metric("age_seconds")), (vec![1], vec![1], vec![7]));
+    });
+}
+
+#[test]
+fn an_unenforced_rule_lets_through_what_it_would_deny_and_says_so() {
+    let (mut root, accepted) = root(&inline().replace(r#""require""#, r#""enforce":"report","require""#));
+    assert!(accepted);
+    let (_http, action) = send(&root, "/", &[("x-issuer", "forged"), ("authorization", "Bearer x.y.z")]);
+    assert_eq!((action, replied()), (Action::Continue, None));
+    assert_eq!(header("x-issuer"), None, "identity headers are ours all the same");
+    assert_eq!(header("authorization").as_deref(), Some("Bearer x.y.z"));
+    let reported = Call::SetProperty(b"doorward.reported".to_vec(), b"token_malformed".to_vec());
+    fake::with(|host| assert!(host.calls.contains(&reported), "{:?}", host.calls));
+    root.on_tick();
+    fake::with(|host| assert_eq!(host.metric("doorward.jwt_authn.reported.-.token_malformed"), [1]));
+    // What the rule would let through, it lets through with identity.
+    let (_http, action) = send(&root, "/", &[("authorization", &bearer())]);
+    assert_eq!((action, header("x-issuer").as_deref()), (Action::Continue, Some("joe")));
+}

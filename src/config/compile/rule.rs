@@ -4,7 +4,7 @@ use super::{Compiler, is_token};
 use crate::config::fault::Path;
 use crate::config::raw;
 use crate::policy::{
-    AnyOf, ClaimCondition, ConditionTest, HostPattern, NormalPath, PathPattern, ProviderId,
+    AnyOf, ClaimCondition, ConditionTest, Enforcement, HostPattern, NormalPath, PathPattern, ProviderId,
     ProviderRequirement, Requirement, Rule, RuleAction, RuleMatch, Rules,
 };
 use serde_json::Value;
@@ -22,10 +22,20 @@ impl Compiler<'_> {
         let matches =
             self.faults.expect(&path.member("match"), raw.matches, "what the rule is for ({} is everything)");
         let matches = matches.map(|matches| self.rule_match(&path.member("match"), matches));
+        let enforcement = match raw.enforce {
+            Some(raw::Enforce::Report) => Enforcement::Report,
+            Some(raw::Enforce::Deny) | None => Enforcement::Deny,
+        };
         let action = match (raw.allow, raw.require) {
-            (Some(raw::Allow::Anonymous), None) => Some(RuleAction::Anonymous),
+            (Some(raw::Allow::Anonymous), None) => {
+                if raw.enforce.is_some() {
+                    self.faults.add(&path.member("enforce"), "expected require beside enforce");
+                }
+                Some(RuleAction::Anonymous)
+            }
             (None, Some(require)) => {
-                self.requirement(&path.member("require"), require).map(RuleAction::Require)
+                let all = self.requirement(&path.member("require"), require);
+                all.map(|all| RuleAction::Require(Requirement { all, enforcement }))
             }
             (Some(_), Some(_)) | (None, None) => {
                 self.faults.add(path, "expected exactly one of allow, require");
@@ -85,7 +95,8 @@ impl Compiler<'_> {
         }
     }
 
-    fn requirement(&mut self, path: &Path, raw: raw::Require) -> Option<Requirement> {
+    /// The groups of a requirement, at least one.
+    fn requirement(&mut self, path: &Path, raw: raw::Require) -> Option<Vec<AnyOf>> {
         let all = match raw.all {
             None => self.group(path, raw).into_iter().collect(),
             Some(members) => {
@@ -111,7 +122,7 @@ impl Compiler<'_> {
                 groups
             }
         };
-        if all.is_empty() { None } else { Some(Requirement { all }) }
+        if all.is_empty() { None } else { Some(all) }
     }
 
     /// `provider` alone is `any` of one.
