@@ -1,6 +1,7 @@
 //! `doorward check`: the filter's own reading of a document, before it is deployed.
 
 use crate::file;
+use crate::plugin::{self, LOOKED_FOR, Plugin};
 use doorward::config::Config;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -8,40 +9,72 @@ use std::process::ExitCode;
 /// Exits with 0 if every document is without fault, with 1 otherwise.
 #[derive(clap::Args)]
 pub(crate) struct Check {
-    /// Configuration documents: JSON, or YAML if the name ends in .yaml or .yml.
+    /// Documents, alone or inside configurations of Envoy or Istio: JSON, or YAML if the name ends in .yaml or .yml.
     #[arg(required = true)]
     files: Vec<PathBuf>,
+    /// Exit with 1 on warnings too.
+    #[arg(long)]
+    deny_warnings: bool,
 }
 
 impl Check {
     pub(crate) fn run(&self) -> ExitCode {
         // Every file is checked, whatever became of the one before it.
-        let fine = self.files.iter().filter(|path| check(path)).count();
-        if fine == self.files.len() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        let mut counts = Counts::default();
+        for path in &self.files {
+            counts.check(path);
+        }
+        let is_fine = counts.faults == 0 && !(self.deny_warnings && counts.warnings > 0);
+        if is_fine { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
 }
 
-fn check(path: &Path) -> bool {
-    let shown = path.display();
-    let text = match file::read_as_json(path) {
-        Ok(text) => text,
-        Err(error) => {
-            eprintln!("{shown}: {error}");
-            return false;
-        }
-    };
-    match Config::load(&text) {
-        Ok(config) => {
-            let policy = config.policy();
-            let (providers, rules) = (policy.providers.len(), policy.rules.iter().count());
-            println!("{shown}: ok ({providers} provider(s), {rules} rule(s))");
-            true
-        }
-        Err(error) => {
-            for fault in error.faults() {
-                eprintln!("{shown}: {fault}");
+#[derive(Default)]
+struct Counts {
+    faults: usize,
+    warnings: usize,
+}
+
+impl Counts {
+    fn check(&mut self, path: &Path) {
+        let shown = path.display();
+        match file::read(path).map(|documents| plugin::find(&documents)) {
+            Ok(plugins) if plugins.is_empty() => {
+                self.fault(format_args!("{shown}: expected {LOOKED_FOR}, but found none"));
             }
-            false
+            Ok(plugins) => plugins.iter().for_each(|plugin| self.plugin(&shown.to_string(), plugin)),
+            Err(error) => self.fault(format_args!("{shown}: {error}")),
         }
+    }
+
+    fn plugin(&mut self, file: &str, plugin: &Plugin) {
+        let place = if plugin.place.is_empty() { String::new() } else { format!("{}: ", plugin.place) };
+        if let Some(fault) = &plugin.fault {
+            self.fault(format_args!("{file}: {place}{fault}"));
+        }
+        match plugin.text.as_deref().map(Config::load) {
+            None => {}
+            Some(Ok(config)) => {
+                if plugin.fault.is_none() {
+                    let policy = config.policy();
+                    let (providers, rules) = (policy.providers.len(), policy.rules.iter().count());
+                    println!("{file}: {place}ok ({providers} provider(s), {rules} rule(s))");
+                }
+                for warning in config.warnings() {
+                    self.warnings = self.warnings.saturating_add(1);
+                    eprintln!("{file}: warning: {place}{warning}");
+                }
+            }
+            Some(Err(error)) => {
+                for fault in error.faults() {
+                    self.fault(format_args!("{file}: {place}{fault}"));
+                }
+            }
+        }
+    }
+
+    fn fault(&mut self, line: std::fmt::Arguments<'_>) {
+        self.faults = self.faults.saturating_add(1);
+        eprintln!("{line}");
     }
 }

@@ -277,12 +277,13 @@ impl KeySetMachine {
     ) -> KeySetUpdate {
         let update = KeySetUpdate::Fetched { keys: set.keys().len(), skipped: set.skipped().len() };
         let stale_at = fetched_at.saturating_add(lifetime).saturating_add(timing.stale_for);
+        let is_there = |name: &str| set.keys().iter().any(|key| key.key_id() == Some(name));
+        self.unknown.answered(began, fetched_at.saturating_add(timing.cooldown), is_there);
         self.keys = Some(Keys { set: Arc::new(set), stale_at, fetched_at });
         self.failures = 0;
         self.outcome_of = Some(began);
         let ahead = lifetime.saturating_mul(9).checked_div(10).unwrap_or(lifetime);
         self.due = Some(fetched_at.saturating_add(self.jitter.within(89, ahead)));
-        self.unknown.answered(began, fetched_at.saturating_add(timing.cooldown));
         if self.unknown.is_asked() {
             // Asked for while the fetch was out: it may have been too early for them.
             self.hasten(fetched_at, timing.cooldown);
@@ -507,6 +508,28 @@ mod tests {
             }
         }
         assert!((15..=21).contains(&fetches), "{fetches}");
+    }
+
+    #[test]
+    fn a_flood_does_not_deny_a_key_that_was_just_published() {
+        let mut machine = started();
+        for n in 0..5000 {
+            look_up(&mut machine, 1, &format!("invented-{n}"));
+        }
+        assert_eq!(look_up(&mut machine, 1, "new"), "wait");
+        assert_eq!(run(&mut machine, 1, 7, || ok(NEW)), [5]);
+        assert_eq!(look_up(&mut machine, 7, "new"), "keys");
+        assert_eq!(look_up(&mut machine, 7, "invented-0"), "not found");
+    }
+
+    #[test]
+    fn a_key_that_came_while_it_was_asked_for_needs_no_second_fetch() {
+        let mut machine = started();
+        assert!(machine.poll(at(300)).is_some());
+        assert_eq!(look_up(&mut machine, 301, "new"), "wait");
+        machine.handle(at(302), ok(NEW));
+        assert_eq!(look_up(&mut machine, 302, "new"), "keys");
+        assert_eq!(run(&mut machine, 302, 400, || ok(NEW)), [0_i64; 0]);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use crate::time::UnixTime;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// How many names are kept. More are treated as absent without a fetch.
+/// How many names are kept. Requests for more wait like the others, but are not told early that there is no such key.
 const MAX_NAMES: usize = 1024;
 /// No request waits longer for an answer, as when the provider is down.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
@@ -41,15 +41,19 @@ impl UnknownKeys {
             Some(Standing::Absent(_)) | None => {}
         }
         self.0.retain(|_, standing| !standing.is_over(now));
-        if name.len() > MAX_NAME_BYTES || self.0.len() >= MAX_NAMES {
+        if name.len() > MAX_NAME_BYTES {
             return Told::Absent;
         }
-        self.0.insert(name.to_owned(), Standing::Asked(now));
+        if self.0.len() < MAX_NAMES {
+            self.0.insert(name.to_owned(), Standing::Asked(now));
+        }
         Told::Wait
     }
 
-    /// A fetch that began at `began` was answered with keys; those still asked for before it are absent `until` then.
-    pub(super) fn answered(&mut self, began: UnixTime, until: UnixTime) {
+    /// A fetch that began at `began` brought the keys that `is_there` knows; of the others, those asked for before it are
+    /// absent `until` then.
+    pub(super) fn answered(&mut self, began: UnixTime, until: UnixTime, is_there: impl Fn(&str) -> bool) {
+        self.0.retain(|name, _| !is_there(name));
         for standing in self.0.values_mut() {
             if matches!(standing, Standing::Asked(asked) if *asked <= began) {
                 *standing = Standing::Absent(until);

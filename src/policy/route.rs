@@ -93,6 +93,8 @@ impl HostPattern {
             Some(rest) => (rest, true),
             None => (text, false),
         };
+        // As in requests: a dot at the end changes nothing.
+        let host = host.strip_suffix('.').unwrap_or(host);
         if !is_host(host.as_bytes()) || host.starts_with('.') {
             return None;
         }
@@ -253,6 +255,7 @@ mod tests {
             check("api.example.com", authority, false);
             check("*.example.com", authority, false);
         }
+        check("api.example.com.", "api.example.com", true);
         check("[::1]", "[::1]:80", true);
         check("[::1]", "[::1]", true);
         for bad in ["", "*", "*.", "a b", "*.*.a", "a:80", "a/b"] {

@@ -1,7 +1,7 @@
 //! What Envoy says to a faulty document, what it never says, and the files under `envoy/`.
 
 use crate::support::{
-    Edge, LISTENER, code, document, filter, identity, inline_provider, output, python, with,
+    Edge, LISTENER, code, document, eventually, filter, identity, inline_provider, output, python, with,
 };
 use anyhow::{Context, Result, ensure};
 use doorward_testbed::{
@@ -200,6 +200,17 @@ fn jwt_authn_yaml_protects_its_service() {
         assert_eq!(seen.values("authorization"), Vec::<&[u8]>::new());
         let admin = Request::get("/admin/users").bearer(&token(json!({ "scope": "read admin" }))?);
         assert_eq!(send(addr, &admin).await?.status, 200);
+
+        // As Prometheus sees it, with the labels that the file makes of the metrics' names.
+        let scraped = async || {
+            let text = send(envoy.admin(), &Request::get("/stats/prometheus")).await?.text();
+            Ok::<_, anyhow::Error>(text.lines().any(|line| {
+                line.starts_with("doorward_jwt_authn_denied{")
+                    && line.contains("doorward_provider=\"corp\"")
+                    && line.contains("doorward_code=\"scope_missing\"")
+            }))
+        };
+        eventually("the metric of a denial has labels", async || scraped().await).await?;
         Ok(())
     })
     .unwrap();

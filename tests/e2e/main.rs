@@ -10,7 +10,9 @@
 //! | `keys` | key sets that come late, wrong, changed or not at all |
 //! | `module` | what the built module imports and exports |
 //! | `oidc_provider` | a real OpenID provider: its published keys, access tokens and ID tokens |
+//! | `operating` | shadow mode and metrics |
 //! | `replies` | each denial as the client and the access log see it |
+//! | `rotation` | keys over time on four workers: rotation, outages, cold starts, floods, discovery |
 //! | `support` | what these share |
 #![allow(
     clippy::unwrap_used,
@@ -29,5 +31,7 @@ mod interop;
 mod keys;
 mod module;
 mod oidc_provider;
+mod operating;
 mod replies;
+mod rotation;
 mod support;

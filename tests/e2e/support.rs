@@ -3,13 +3,16 @@
 use anyhow::{Context, Result, ensure};
 use doorward_testbed::{
     Envoy, EnvoyConfig, Issuer, Listener, Process, Request, Response, Seen, Upstream, WasmPlugin, folder,
-    send,
+    port, send,
 };
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinHandle, JoinSet};
 
 /// The listener of an [`Edge`].
 pub(crate) const LISTENER: &str = "edge";
@@ -201,5 +204,33 @@ impl Provider {
 
     pub(crate) fn issuer(&self) -> String {
         format!("http://{}", self.addr)
+    }
+}
+
+/// A way to an issuer that is closed at first: connections are taken, and nobody answers.
+pub(crate) struct Gate {
+    listener: TcpListener,
+    pub(crate) addr: SocketAddr,
+}
+
+impl Gate {
+    pub(crate) async fn closed() -> Result<Self> {
+        let listener = TcpListener::bind(port::loopback(0)).await?;
+        let addr = listener.local_addr()?;
+        Ok(Self { listener, addr })
+    }
+
+    /// Whoever waits is let through, and all who come later.
+    pub(crate) fn open(self, issuer: SocketAddr) -> JoinHandle<()> {
+        tokio::spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((mut client, _)) = self.listener.accept().await {
+                connections.spawn(async move {
+                    if let Ok(mut server) = TcpStream::connect(issuer).await {
+                        let _ = copy_bidirectional(&mut client, &mut server).await;
+                    }
+                });
+            }
+        })
     }
 }

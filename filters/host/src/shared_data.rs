@@ -46,10 +46,20 @@ pub fn set(key: &str, value: &[u8]) -> Result<(), HostError> {
     sys::set_shared_data(key.as_bytes(), value, 0)
 }
 
+/// Stores `value` under `key` if nothing is there yet. `false` if somebody else was first.
+///
+/// # Errors
+/// [`HostError::Status`] if the host refuses.
+pub fn create(key: &str, value: &[u8]) -> Result<bool, HostError> {
+    // The host takes any version for a key that is not there, and only the right one for a key that is; versions count
+    // up from 1, so this one is never right.
+    compare_and_set(key, value, Version(NonZeroU32::MAX))
+}
+
 /// Stores `value` under `key` if what is there is still what was read as `version`. `false` if somebody else has
 /// written since: nothing is stored then.
 ///
-/// A key that is not there yet is no conflict for the host: create a lease's key with [`set`] first.
+/// A key that is not there yet is no conflict for the host: make a lease's key with [`create`].
 ///
 /// # Errors
 /// [`HostError::Status`] if the host refuses.
@@ -65,6 +75,14 @@ pub fn compare_and_set(key: &str, value: &[u8], version: Version) -> Result<bool
 mod tests {
     use super::*;
     use crate::fake;
+
+    #[test]
+    fn only_the_first_creates() {
+        fake::reset();
+        assert_eq!(create("lease", b"first"), Ok(true));
+        assert_eq!(create("lease", b"second"), Ok(false));
+        assert_eq!(get("lease").unwrap().unwrap().value, b"first");
+    }
 
     #[test]
     fn only_one_of_two_writers_wins() {

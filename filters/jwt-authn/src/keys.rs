@@ -68,9 +68,7 @@ impl KeyKeeper {
     ) -> Result<bool, HostError> {
         let mut ended = false;
         for (id, fetch) in authn.poll_fetches(now) {
-            // Metadata and key set are two requests.
-            let term = fetch.timeout.saturating_mul(2).saturating_add(LOOK_AGAIN);
-            match self.take_lease(id, now, term)? {
+            match self.take_lease(id, now, fetch.timeout)? {
                 Ok(()) => ended |= self.dispatch(authn, metrics, now, id, &fetch)?,
                 Err(until) => {
                     if let Some(machine) = authn.key_set_mut(id) {
@@ -169,7 +167,11 @@ impl KeyKeeper {
             }
         }
         match next {
-            Next::Fetch(fetch) => self.dispatch(authn, metrics, now, id, &fetch),
+            Next::Fetch(fetch) => {
+                // A second request needs a second term. Should the lease be lost, two workers fetch: no harm.
+                let _ = self.take_lease(id, now, fetch.timeout)?;
+                self.dispatch(authn, metrics, now, id, &fetch)
+            }
             Next::Tell(record) => {
                 self.tell(id, now, &record)?;
                 Ok(true)
@@ -193,30 +195,25 @@ impl KeyKeeper {
         Ok(())
     }
 
-    /// `Err` is the instant at which to try again.
+    /// Takes the lease for one request. `Err` is the instant at which to try again.
     fn take_lease(
         &self,
         id: ProviderId,
         now: UnixTime,
-        term: Duration,
+        timeout: Duration,
     ) -> Result<Result<(), UnixTime>, HostError> {
+        let term = timeout.saturating_add(LOOK_AGAIN);
         let name = self.lease_name(id);
-        let current = match shared_data::get(&name)? {
-            Some(current) => current,
-            None => {
-                // Compare-and-set needs something to compare with.
-                shared_data::set(&name, b"")?;
-                match shared_data::get(&name)? {
-                    Some(current) => current,
-                    None => return Ok(Err(now.saturating_add(LOOK_AGAIN))),
-                }
-            }
-        };
-        let lease = match Lease::take(now, Lease::decode(&current.value), self.holder, term) {
-            Ok(lease) => lease,
+        let current = shared_data::get(&name)?;
+        let held = current.as_ref().and_then(|current| Lease::decode(&current.value));
+        let lease = match Lease::take(now, held, self.holder, term) {
+            Ok(lease) => lease.encode(),
             Err(until) => return Ok(Err(until)),
         };
-        let won = shared_data::compare_and_set(&name, &lease.encode(), current.version)?;
+        let won = match current {
+            Some(current) => shared_data::compare_and_set(&name, &lease, current.version)?,
+            None => shared_data::create(&name, &lease)?,
+        };
         Ok(if won { Ok(()) } else { Err(now.saturating_add(LOOK_AGAIN)) })
     }
 

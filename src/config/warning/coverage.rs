@@ -2,16 +2,31 @@
 
 use crate::policy::{HostPattern, PathPattern, RuleMatch};
 
-/// Whether every request that meets `later` meets `earlier` too. `false` also where it would take several rules to do so.
-pub(super) fn covers(earlier: &RuleMatch, later: &RuleMatch) -> bool {
-    let methods = list_covers(&earlier.methods, &later.methods, |a, b| a == b);
-    let hosts = list_covers(&earlier.hosts, &later.hosts, host_covers);
-    methods && hosts && Segments::of(earlier.path.as_ref()).covers(&Segments::of(later.path.as_ref()))
+/// The requests that a rule matches.
+pub(super) struct Coverage<'r> {
+    matches: &'r RuleMatch,
+    path: Segments<'r>,
 }
 
-/// Whether every path matches.
-pub(super) fn is_every_path(path: Option<&PathPattern>) -> bool {
-    Segments::of(path).covers(&Segments::of(None))
+impl<'r> Coverage<'r> {
+    pub(super) fn of(matches: &'r RuleMatch) -> Self {
+        Self { matches, path: Segments::of(matches.path.as_ref()) }
+    }
+
+    /// Whether every request that meets `later` meets this too. `false` also where it would take several rules to do so.
+    pub(super) fn covers(&self, later: &Self) -> bool {
+        list_covers(&self.matches.methods, &later.matches.methods, |a, b| a == b)
+            && list_covers(&self.matches.hosts, &later.matches.hosts, host_covers)
+            && self.path.covers(&later.path)
+    }
+
+    /// Whether every request matches.
+    pub(super) fn is_everything(&self) -> bool {
+        self.matches.methods.is_empty()
+            && self.matches.hosts.is_empty()
+            && self.path.is_open
+            && self.path.first.is_empty()
+    }
 }
 
 /// An empty list holds for everything.
@@ -84,7 +99,8 @@ mod tests {
     }
 
     fn check(earlier: &str, later: &str, expected: bool) {
-        assert_eq!(covers(&rule(earlier), &rule(later)), expected, "{earlier} before {later}");
+        let (first, second) = (rule(earlier), rule(later));
+        assert_eq!(Coverage::of(&first).covers(&Coverage::of(&second)), expected, "{earlier} before {later}");
     }
 
     #[test]
@@ -124,6 +140,8 @@ mod tests {
         check("- *.b.c -", "- a.b.c,b.c -", false);
         check("- a.b.c -", "- *.b.c -", false);
         check("- *.b.c -", "- ab.c -", false);
+        check("- *.b.c -", "- *.d.c -", false);
+        check("- *.a.b.c -", "- *.b.c -", false);
         check("GET a.b /x*", "GET a.b /x/y", true);
         check("GET a.b /x*", "GET c.d /x/y", false);
     }
@@ -139,7 +157,7 @@ mod tests {
         ) {
             use crate::policy::{NormalPath, Rule, RuleAction, Rules};
             let (earlier, later) = (rule(&earlier), rule(&later));
-            if let Ok(path) = NormalPath::parse(path.as_bytes()) && covers(&earlier, &later) {
+            if let Ok(path) = NormalPath::parse(path.as_bytes()) && Coverage::of(&earlier).covers(&Coverage::of(&later)) {
                 let rules = [earlier, later].map(|matches| Rule { matches, action: RuleAction::Anonymous });
                 let found = Rules::new(rules.to_vec()).find(method.as_bytes(), host.as_bytes(), &path).map(|(i, _)| i);
                 proptest::prop_assert_ne!(found, Some(1));

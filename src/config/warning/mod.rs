@@ -11,7 +11,7 @@ use crate::authn::{Provider, TokenLocation};
 use crate::jwt::ClaimPath;
 use crate::oidc::KeySetSource;
 use crate::policy::{Enforcement, ProviderId, RuleAction, WhenMissing};
-use coverage::{covers, is_every_path};
+use coverage::Coverage;
 use std::fmt;
 use std::time::Duration;
 
@@ -134,36 +134,28 @@ impl Found {
     }
 
     fn rules(&mut self, config: &Config) {
-        let rules: Vec<_> = config.policy().rules.iter().collect();
+        let rules = &config.policy().rules;
+        let covered: Vec<_> = rules.iter().map(|rule| Coverage::of(&rule.matches)).collect();
         let root = Path::default().member("rules");
-        for (index, rule) in rules.iter().enumerate() {
+        for (index, (rule, own)) in rules.iter().zip(&covered).enumerate() {
             let path = root.item(index);
-            let mut before = rules.iter().take(index);
-            if let Some(first) = before.position(|earlier| covers(&earlier.matches, &rule.matches)) {
+            if let Some(first) = covered.iter().take(index).position(|earlier| earlier.covers(own)) {
                 let message =
                     format_args!("no request gets here: rules[{first}] matches all that this rule does");
                 self.add(&path.member("match"), message);
             }
-            if let RuleAction::Require(requirement) = &rule.action
-                && requirement.enforcement == Enforcement::Report
-            {
-                self.add(
-                    &path.member("enforce"),
-                    "requests without what is required pass and are only reported; set deny once the reports are \
-                     as expected",
-                );
-            }
-            let matches = &rule.matches;
-            if rule.action == RuleAction::Anonymous
-                && matches.hosts.is_empty()
-                && matches.methods.is_empty()
-                && is_every_path(matches.path.as_ref())
-            {
-                self.add(
+            match &rule.action {
+                RuleAction::Anonymous if own.is_everything() => self.add(
                     &path.member("allow"),
                     "every request that no rule before matches passes without token, new paths of the \
                      application included; list the open paths",
-                );
+                ),
+                RuleAction::Require(requirement) if requirement.enforcement == Enforcement::Report => self.add(
+                    &path.member("enforce"),
+                    "requests without what is required pass and are only reported; set deny once the reports are \
+                     as expected",
+                ),
+                RuleAction::Anonymous | RuleAction::Require(_) => {}
             }
         }
     }

@@ -274,6 +274,7 @@ fn access_log_to(path: &Path) -> Value {
         "path": "%REQ(:PATH)%",
         "status": "%RESPONSE_CODE%",
         "details": "%RESPONSE_CODE_DETAILS%",
+        "reported": "%FILTER_STATE(wasm.doorward.reported:PLAIN)%",
         "flags": "%RESPONSE_FLAGS%",
     }});
     typed(

@@ -1,0 +1,390 @@
+//! Istio's RequestAuthentication and AuthorizationPolicy (`security.istio.io/v1`).
+//!
+//! Without a policy that allows, Istio lets requests without token through and refuses bad tokens; with one, what no rule
+//! allows is denied, as here. Istio's rules are a union, ours are tried in order: those that need no token come first.
+
+use super::document::{
+    Condition, Discovery, Document, Jwks, Match, PathMatch, Provider, Require, Rule, Test,
+};
+use super::envoy::is_method;
+use super::node::Node;
+use super::note::Notes;
+use super::{PLACEHOLDER, place, provider};
+use doorward::policy::HostPattern;
+use serde_json::Value;
+
+/// More combinations of conditions than this are for the reader.
+const MAX_ALTERNATIVES: usize = 16;
+
+/// Converts every document of the input.
+pub(super) fn convert(inputs: Vec<Value>, notes: &mut Notes) -> Result<Document, String> {
+    let mut document = Document::default();
+    let (mut policies, mut is_istio) = (Vec::new(), false);
+    for (index, input) in inputs.into_iter().enumerate().filter(|(_, input)| !input.is_null()) {
+        let kind = input.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let name = input.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let path = if kind.is_empty() { format!("[{index}]") } else { format!("{kind} {name}") };
+        let Some(mut node) = Node::new(&path, input, notes) else { continue };
+        match kind.as_str() {
+            "RequestAuthentication" => {
+                is_istio = true;
+                if let Some(spec) = spec(&mut node, notes) {
+                    authentication(&name, spec, &mut document, notes);
+                }
+            }
+            "AuthorizationPolicy" => {
+                is_istio = true;
+                policies.extend(spec(&mut node, notes));
+            }
+            _ => {
+                notes.not_converted(&path, "is neither a RequestAuthentication nor an AuthorizationPolicy");
+                continue;
+            }
+        }
+        node.finish(notes);
+    }
+    if !is_istio {
+        return Err("expected a RequestAuthentication or an AuthorizationPolicy, but found none".to_owned());
+    }
+    let mut converter =
+        Converter { providers: Vec::new(), open: Vec::new(), closed: Vec::new(), denies: false };
+    converter.providers = document.providers.iter().map(|(n, p)| (n.clone(), p.clone())).collect();
+    let mut allows = false;
+    for policy in policies {
+        allows |= converter.policy(policy, notes);
+    }
+    document.rules = converter.rules(allows, notes);
+    Ok(document)
+}
+
+/// The `spec`; where it applies is where our document is loaded.
+fn spec(node: &mut Node, notes: &mut Notes) -> Option<Node> {
+    node.ignore(&["apiVersion", "kind", "metadata", "status"]);
+    let mut spec = node.object("spec", notes)?;
+    for name in ["selector", "targetRef", "targetRefs"] {
+        if spec.take(name).is_some() {
+            notes.differs(&spec.at(name), "the document applies where it is loaded");
+        }
+    }
+    Some(spec)
+}
+
+fn authentication(name: &str, mut spec: Node, document: &mut Document, notes: &mut Notes) {
+    let rules = spec.objects("jwtRules", notes);
+    let several = rules.len() > 1;
+    for (index, mut node) in rules.into_iter().enumerate() {
+        let base = if name.is_empty() { "provider" } else { name };
+        let mut name = if several { format!("{base}-{index}") } else { base.to_owned() };
+        while document.providers.contains_key(&name) {
+            name.push_str("-2");
+        }
+        let mut provider = provider::identity(&mut node, notes);
+        provider::note_expiry(&node.path, notes);
+        provider.jwks = Some(keys(&mut node, &provider, notes));
+        provider.from =
+            place::locations(&mut node, ["fromHeaders", "fromParams", "fromCookies"], "prefix", notes);
+        provider.forward_token = node.flag("forwardOriginalToken", notes);
+        let names = ["outputClaimToHeaders", "header", "claim"];
+        provider::claim_headers(document, &mut node, names, &name, notes);
+        if let Some(header) = node.string("outputPayloadToHeader", notes) {
+            provider::payload_header(document, &node.at("outputPayloadToHeader"), &header, notes);
+        }
+        node.finish(notes);
+        document.providers.insert(name, provider);
+    }
+    spec.finish(notes);
+}
+
+fn keys(node: &mut Node, provider: &Provider, notes: &mut Notes) -> Jwks {
+    let path = node.at("jwksUri");
+    let timeout = provider::duration_member(node, "timeout", [100, 60_000], notes);
+    let uri = node.string("jwksUri", notes).or_else(|| node.string("jwks_uri", notes));
+    if let Some(text) = node.string("jwks", notes) {
+        let found = provider::inline(&node.at("jwks"), &text, notes);
+        return found.unwrap_or_else(|| provider::no_keys(&node.at("jwks"), notes));
+    }
+    if let Some(uri) = uri {
+        let found = provider::remote(&path, &uri, None, notes);
+        return found.map_or_else(
+            || provider::no_keys(&path, notes),
+            |remote| Jwks::Remote(super::document::Remote { timeout, ..remote }),
+        );
+    }
+    // Without an address Istio asks the issuer for it, as we do.
+    let issuer = provider.issuer.as_deref().unwrap_or_default();
+    if !issuer.starts_with("https://") && !issuer.starts_with("http://") {
+        return provider::no_keys(&path, notes);
+    }
+    notes.add_to_do(&path, format!("name the Envoy cluster that leads to {issuer}: {PLACEHOLDER}"));
+    Jwks::Discovery(Discovery {
+        cluster: PLACEHOLDER.to_owned(),
+        danger_allow_http: issuer.starts_with("http://"),
+    })
+}
+
+struct Converter {
+    providers: Vec<(String, Provider)>,
+    /// Rules that need no token.
+    open: Vec<Match>,
+    closed: Vec<Rule>,
+    /// Whether a policy that denies was left out.
+    denies: bool,
+}
+
+impl Converter {
+    /// Whether the policy allows.
+    fn policy(&mut self, mut policy: Node, notes: &mut Notes) -> bool {
+        let action = policy.string("action", notes).unwrap_or_else(|| "ALLOW".to_owned());
+        if action != "ALLOW" {
+            notes.not_converted(&policy.at("action"), format!("{action}: only ALLOW has a counterpart"));
+            self.denies |= action != "AUDIT";
+            return false;
+        }
+        for rule in policy.objects("rules", notes) {
+            let path = rule.path.clone();
+            if self.rule(rule, notes).is_none() {
+                notes.not_converted(&path, "the rule is left out");
+            }
+        }
+        policy.finish(notes);
+        true
+    }
+
+    /// `None` if a condition has no counterpart: without it the rule would allow more.
+    fn rule(&mut self, mut rule: Node, notes: &mut Notes) -> Option<()> {
+        let mut callers = Vec::new();
+        let from = rule.objects("from", notes);
+        let is_open = from.is_empty();
+        for mut from in from {
+            let mut source = from.object("source", notes)?;
+            let path = source.at("requestPrincipals");
+            let principals = source.strings("requestPrincipals", notes);
+            let is_plain = source.is_empty() && !principals.is_empty();
+            source.finish(notes);
+            from.finish(notes);
+            if !is_plain {
+                return None;
+            }
+            for principal in principals {
+                callers.extend(self.principal(&path, &principal, notes)?);
+            }
+        }
+        let mut conditions = Vec::new();
+        for when in rule.objects("when", notes) {
+            conditions.push(self.when(when, notes)?);
+        }
+        let mut matches = Vec::new();
+        let to = rule.objects("to", notes);
+        if to.is_empty() {
+            matches.push(Match::default());
+        }
+        for mut to in to {
+            let operation = to.object("operation", notes)?;
+            to.finish(notes);
+            matches.extend(operations(operation, notes).unwrap_or_default());
+        }
+        rule.finish(notes);
+        if is_open && conditions.is_empty() {
+            self.open.extend(matches);
+            return Some(());
+        }
+        if is_open {
+            callers = self.anyone();
+        }
+        let require = combine(callers, conditions)?;
+        self.closed.extend(matches.into_iter().map(|matches| Rule::require(matches, require.clone())));
+        Some(())
+    }
+
+    fn anyone(&self) -> Vec<Require> {
+        self.providers.iter().map(|(name, _)| Require::provider(name)).collect()
+    }
+
+    /// `ISSUER/SUBJECT`, either of which may be `*`.
+    fn principal(&self, path: &str, text: &str, notes: &mut Notes) -> Option<Vec<Require>> {
+        if text == "*" || text == "*/*" {
+            return Some(self.anyone());
+        }
+        for (name, provider) in &self.providers {
+            let issuer = provider.issuer.as_deref().unwrap_or_default();
+            let Some(subject) = text.strip_prefix(issuer).and_then(|rest| rest.strip_prefix('/')) else {
+                continue;
+            };
+            let mut require = Require::provider(name);
+            if subject != "*" {
+                if subject.contains('*') {
+                    break;
+                }
+                let path = vec!["sub".to_owned()];
+                require.claims.push(Condition { path, test: Test::Equals(subject.into()) });
+            }
+            return Some(vec![require]);
+        }
+        notes.not_converted(
+            path,
+            format!("{text:?}: expected *, or an issuer of jwtRules with /* or a subject"),
+        );
+        None
+    }
+
+    /// The alternatives for one condition: the claim is one of the values, or a list with one of them.
+    fn when(&self, mut when: Node, notes: &mut Notes) -> Option<Vec<Require>> {
+        let key = when.string("key", notes).unwrap_or_default();
+        let values = when.strings("values", notes);
+        let is_plain = when.is_empty() && !values.is_empty();
+        let path = when.path.clone();
+        when.finish(notes);
+        let claim = match key.as_str() {
+            "request.auth.principal" => {
+                let found: Option<Vec<_>> =
+                    values.iter().map(|value| self.principal(&path, value, notes)).collect();
+                return found.filter(|_| is_plain).map(|all| all.into_iter().flatten().collect());
+            }
+            "request.auth.audiences" => Some(vec!["aud".to_owned()]),
+            "request.auth.presenter" => Some(vec!["azp".to_owned()]),
+            _ => claim_path(&key),
+        };
+        let Some(claim) = claim else {
+            notes.not_converted(&path, format!("a condition on {key:?} has no counterpart"));
+            return None;
+        };
+        if !is_plain || values.iter().any(|value| value.contains('*')) {
+            notes.not_converted(&path, "only whole values have a counterpart");
+            return None;
+        }
+        let alternative = |test: Test| {
+            let claims = vec![Condition { path: claim.clone(), test }];
+            Require { claims, ..Require::default() }
+        };
+        // Istio splits these at spaces.
+        if claim == ["scope"] {
+            let scopes =
+                values.into_iter().map(|value| Require { scopes: vec![value], ..Require::default() });
+            return Some(scopes.collect());
+        }
+        let values: Vec<Value> = values.into_iter().map(Value::from).collect();
+        let contains = values.iter().map(|value| alternative(Test::Contains(value.clone())));
+        Some([alternative(Test::OneOf(values.clone()))].into_iter().chain(contains).collect())
+    }
+
+    fn rules(self, allows: bool, notes: &mut Notes) -> Vec<Rule> {
+        let anyone = combine(self.anyone(), Vec::new());
+        let open = |matches: Match| match anyone.clone() {
+            // A bad token is refused even where none is needed.
+            Some(require) => Rule::require(matches, Require { allow_missing: true, ..require }),
+            None => Rule::anonymous(matches),
+        };
+        let mut rules = Vec::new();
+        if self.denies {
+            if !self.open.is_empty() || !allows {
+                notes.not_converted(
+                    "rules",
+                    "those that need no token are left out: a policy that denies was not converted",
+                );
+            }
+        } else if allows {
+            rules.extend(self.open.into_iter().map(open));
+        } else {
+            rules.push(open(Match::default()));
+        }
+        if self.closed.len() > 1 {
+            notes.differs("rules", "the first that matches decides; Istio allows what any of them allows");
+        }
+        rules.extend(self.closed);
+        if rules.is_empty() {
+            // No rule at all would be a fault. This one admits nobody.
+            let hosts = vec!["nobody.invalid".to_owned()];
+            rules.push(Rule::anonymous(Match { hosts, ..Match::default() }));
+            notes.add_to_do(
+                "rules",
+                "there is no rule: the one for host nobody.invalid stands for those to come",
+            );
+        }
+        rules
+    }
+}
+
+/// `request.auth.claims[a][b]`.
+fn claim_path(key: &str) -> Option<Vec<String>> {
+    let inner = key.strip_prefix("request.auth.claims[")?.strip_suffix(']')?;
+    let names: Vec<_> = inner.split("][").map(str::to_owned).collect();
+    let is_name = |name: &String| !name.is_empty() && !name.contains(['[', ']']);
+    names.iter().all(is_name).then_some(names)
+}
+
+/// Every caller with every combination of conditions; `None` if there are none, or too many.
+fn combine(callers: Vec<Require>, conditions: Vec<Vec<Require>>) -> Option<Require> {
+    let mut alternatives = callers;
+    for choices in conditions {
+        let mut product = Vec::new();
+        for one in &alternatives {
+            for choice in &choices {
+                // Two principals at once would be two providers.
+                if choice.provider.is_some() && choice.provider != one.provider {
+                    continue;
+                }
+                let mut both = one.clone();
+                both.scopes.extend(choice.scopes.iter().cloned());
+                both.claims.extend(choice.claims.iter().cloned());
+                product.push(both);
+            }
+        }
+        alternatives = product;
+        if alternatives.len() > MAX_ALTERNATIVES {
+            return None;
+        }
+    }
+    match alternatives.len() {
+        0 => None,
+        1 => alternatives.pop(),
+        _ => Some(Require { any: Some(alternatives), ..Require::default() }),
+    }
+}
+
+/// One match for each path. `None` if a condition has no counterpart.
+fn operations(mut operation: Node, notes: &mut Notes) -> Option<Vec<Match>> {
+    let (paths_at, hosts_at) = (operation.at("paths"), operation.at("hosts"));
+    let methods_at = operation.at("methods");
+    let paths = operation.strings("paths", notes);
+    let (methods, hosts) = (operation.strings("methods", notes), operation.strings("hosts", notes));
+    let mut fine = operation.is_empty();
+    operation.finish(notes);
+    let is_any = |values: &[String]| values.iter().any(|value| value == "*");
+    let methods = if is_any(&methods) { Vec::new() } else { methods };
+    let hosts = if is_any(&hosts) { Vec::new() } else { hosts };
+    for host in hosts.iter().filter(|host| HostPattern::parse(host).is_none()) {
+        notes.not_converted(&hosts_at, format!("{host:?}: expected a host without port, or *.HOST"));
+        fine = false;
+    }
+    for method in methods.iter().filter(|method| !is_method(method)) {
+        notes.not_converted(&methods_at, format!("{method:?} is no method in upper case"));
+        fine = false;
+    }
+    if !fine {
+        return None;
+    }
+    let with = |path: Option<PathMatch>| Match { hosts: hosts.clone(), path, methods: methods.clone() };
+    if paths.is_empty() || is_any(&paths) {
+        return Some(vec![with(None)]);
+    }
+    let mut matches = Vec::new();
+    for path in paths {
+        // A path that is left out allows less.
+        let found = if let Some(prefix) = path.strip_suffix('*').filter(|prefix| !prefix.contains(['*', '{']))
+        {
+            place::prefix(&paths_at, prefix, notes)
+        } else if path.contains("{*}") && !path.replace("{*}", "").contains(['*', '{', '}']) {
+            place::template(&paths_at, &path.replace("{*}", "{any}"), notes).map(Some)
+        } else if path.contains('*') {
+            notes.not_converted(
+                &paths_at,
+                format!("{path:?}: only a * at the end, or {{*}} for one segment, has a counterpart"),
+            );
+            None
+        } else {
+            place::exact(&paths_at, &path, notes).map(Some)
+        };
+        matches.extend(found.map(&with));
+    }
+    Some(matches)
+}
