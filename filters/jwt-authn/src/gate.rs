@@ -75,7 +75,7 @@ impl Gate {
         let fields = received.fields()?;
         let since = self.waiting.get(&context_id).copied();
         let may_wait = match since {
-            Some(since) => now.saturating_since(since) < MAX_WAIT,
+            Some(since) => !is_overdue(since, now),
             None => self.waiting.len() < MAX_WAITING,
         };
         let head = RequestHead::new(&fields);
@@ -109,9 +109,22 @@ impl Gate {
         property::set("doorward.reported", code.as_bytes())
     }
 
-    /// Judges every waiting request again: keys have come, or some have waited long enough.
+    /// Judges every waiting request again: a fetch has ended.
     pub(crate) fn admit_waiting(&mut self) {
-        let ids: Vec<u32> = self.waiting.keys().copied().collect();
+        self.admit_again(self.waiting.keys().copied().collect());
+    }
+
+    /// Judges the requests again that have waited long enough. Without news the others would only wait on, and judging ten
+    /// thousand of them at each tick would leave the worker no time for anything else.
+    pub(crate) fn admit_overdue(&mut self, now: UnixTime) {
+        let overdue = self.waiting.iter().filter(|(_, since)| is_overdue(**since, now));
+        self.admit_again(overdue.map(|(id, _)| *id).collect());
+    }
+
+    fn admit_again(&mut self, ids: Vec<u32>) {
+        if ids.is_empty() {
+            return;
+        }
         for id in ids {
             let outcome = stream::with_effective_context(id, self.root_id, || self.admit(id));
             let resumed = match outcome {
@@ -147,6 +160,11 @@ impl Gate {
     pub(crate) fn has_waiting(&self) -> bool {
         !self.waiting.is_empty()
     }
+}
+
+/// Whether a request has waited long enough, or the clock was set back while it did.
+fn is_overdue(since: UnixTime, now: UnixTime) -> bool {
+    now < since || now.saturating_since(since) >= MAX_WAIT
 }
 
 /// The core's effects, performed: the one `match` over them.

@@ -60,15 +60,17 @@ impl Root {
         let Ok(mut gate) = gate.try_borrow_mut() else { return Ok(()) };
         let now = clock::now()?;
         let Gate { authn, metrics, .. } = &mut *gate;
-        keys.adopt(authn, now)?;
-        keys.fetch(authn, metrics, now)?;
+        let adopted = keys.adopt(authn, now)?;
+        let ended = keys.fetch(authn, metrics, now)?;
         for (index, machine) in authn.key_sets().iter().enumerate() {
             if let Some(age) = machine.age(now) {
                 metrics.show_age(ProviderId(index), age)?;
             }
         }
-        if gate.has_waiting() {
+        if adopted || ended {
             gate.admit_waiting();
+        } else {
+            gate.admit_overdue(now);
         }
         let tick =
             if gate.has_waiting() || KeyKeeper::is_pending(&gate.authn, now) { FAST_TICK } else { SLOW_TICK };

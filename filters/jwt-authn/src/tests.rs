@@ -364,3 +364,26 @@ fn an_unenforced_rule_lets_through_what_it_would_deny_and_says_so() {
     let (_http, action) = send(&root, "/", &[("authorization", &bearer())]);
     assert_eq!((action, header("x-issuer").as_deref()), (Action::Continue, Some("joe")));
 }
+
+#[test]
+fn a_waiting_request_costs_nothing_until_there_is_news() {
+    let (mut root, _) = root(&remote());
+    let (_http, _) = send(&root, "/", &[("authorization", &bearer())]);
+    let call = tick(&mut root);
+    fake::with(|host| host.calls.clear());
+    later(50);
+    root.on_tick();
+    fake::with(|host| assert_eq!(host.calls, []));
+    answer(&mut root, call, "200", &format!(r#"{{"keys":[{KEY}]}}"#));
+    assert!(was_continued());
+}
+
+#[test]
+fn a_clock_that_is_set_back_leaves_no_request_waiting() {
+    let (mut root, _) = root(&remote());
+    let (_http, _) = send(&root, "/", &[("authorization", &bearer())]);
+    tick(&mut root);
+    fake::with(|host| host.now_nanoseconds -= 60 * 1_000_000_000);
+    root.on_tick();
+    expect_denied(Action::Pause, 503, "doorward_keys_unavailable");
+}
