@@ -178,12 +178,10 @@ impl KeySetMachine {
         let timing = self.timing()?;
         // A host that lost the answer must not keep the machine waiting for ever; nor may a clock that was set back.
         let patience = timing.timeout.saturating_mul(2);
-        let began = match self.attempt {
-            Some(attempt) if attempt.sent <= now && now.saturating_since(attempt.sent) < patience => {
-                return None;
-            }
-            _ => now,
-        };
+        let is_out = |attempt: Attempt| attempt.sent <= now && now.saturating_since(attempt.sent) < patience;
+        if self.attempt.is_some_and(is_out) {
+            return None;
+        }
         let longest = timing.refresh.max(LAST_RETRY);
         if !self.due.is_some_and(|due| due <= now || due.saturating_since(now) > longest) {
             return None;
@@ -196,8 +194,8 @@ impl KeySetMachine {
         {
             self.located = None;
         }
-        self.last_began = Some(began);
-        self.attempt = Some(Attempt { began, sent: now });
+        self.last_began = Some(now);
+        self.attempt = Some(Attempt { began: now, sent: now });
         self.next_request(timing)
     }
 

@@ -218,8 +218,9 @@ impl IdentityHeader {
         match self.encoding {
             ValueEncoding::Base64Url => Ok(Some(base64url::encode(text.as_bytes()))),
             ValueEncoding::Percent => Ok(Some(percent(&text, self.list))),
+            // Nothing is encoded, so a percent sign is no escape.
             ValueEncoding::Reject
-                if percent(&text.replace('%', "-"), self.list) == text.replace('%', "-") =>
+                if judged_bytes(&text, self.list).all(|(byte, plain)| plain || byte == b'%') =>
             {
                 Ok(Some(text))
             }
@@ -248,9 +249,21 @@ fn set(name: &str, value: Vec<u8>) -> HeaderMutation<'static> {
 
 /// Injective: two texts never give the same value.
 fn percent(text: &str, list: ListStyle) -> String {
-    let last = text.len().saturating_sub(1);
     let mut out = String::with_capacity(text.len());
-    for (at, byte) in text.bytes().enumerate() {
+    for (byte, plain) in judged_bytes(text, list) {
+        if plain {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
+
+/// The bytes of a text, each with whether it may stand for itself in a header.
+fn judged_bytes(text: &str, list: ListStyle) -> impl Iterator<Item = (u8, bool)> {
+    let last = text.len().saturating_sub(1);
+    text.bytes().enumerate().map(move |(at, byte)| {
         let plain = match byte {
             b'%' => false,
             // Repeated fields may be joined by commas on the way (RFC 9110 section 5.3).
@@ -259,13 +272,8 @@ fn percent(text: &str, list: ListStyle) -> String {
             b' ' => list != ListStyle::Space && at != 0 && at != last,
             _ => byte.is_ascii_graphic(),
         };
-        if plain {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
+        (byte, plain)
+    })
 }
 
 /// JSON text with everything outside ASCII escaped (RFC 8259 section 7). serde_json escapes control characters itself.

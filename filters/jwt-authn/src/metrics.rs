@@ -37,7 +37,8 @@ pub(crate) struct Metrics {
     providers: Vec<String>,
     counts: BTreeMap<Event, u64>,
     counters: BTreeMap<Event, Counter>,
-    ages: BTreeMap<ProviderId, Gauge>,
+    /// The age last shown, in seconds, and where: on a fast tick it is still the same.
+    ages: BTreeMap<ProviderId, (Gauge, u64)>,
 }
 
 impl Metrics {
@@ -89,15 +90,15 @@ impl Metrics {
 
     /// Shows how old the keys in force are.
     pub(crate) fn show_age(&mut self, provider: ProviderId, age: Duration) -> Result<(), HostError> {
+        let seconds = age.as_secs();
         let gauge = match self.ages.get(&provider) {
-            Some(gauge) => *gauge,
-            None => {
-                let gauge = Gauge::define(&format!("{PREFIX}.keys.{}.age_seconds", self.provider(provider)))?;
-                self.ages.insert(provider, gauge);
-                gauge
-            }
+            Some((_, shown)) if *shown == seconds => return Ok(()),
+            Some((gauge, _)) => *gauge,
+            None => Gauge::define(&format!("{PREFIX}.keys.{}.age_seconds", self.provider(provider)))?,
         };
-        gauge.set(age.as_secs())
+        gauge.set(seconds)?;
+        self.ages.insert(provider, (gauge, seconds));
+        Ok(())
     }
 
     fn name(&self, event: Event) -> String {
