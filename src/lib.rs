@@ -10,6 +10,7 @@ pub mod http;
 pub mod jose;
 pub mod json;
 pub mod jwt;
+pub mod oauth;
 pub mod oidc;
 pub mod policy;
 pub mod time;

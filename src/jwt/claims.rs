@@ -8,9 +8,6 @@ use crate::time::UnixTime;
 use serde_json::{Map, Value};
 use std::fmt;
 
-/// Deep enough for Keycloak's `resource_access`, with room; enough values for thousands of groups.
-const LIMITS: Limits = Limits { depth: 16, values: 10_000 };
-
 /// The claims of one token, parsed once.
 #[derive(Clone, PartialEq)]
 pub struct ClaimsSet(Map<String, Value>);
@@ -51,13 +48,21 @@ impl fmt::Display for ClaimPath {
 }
 
 impl ClaimsSet {
+    /// Deep enough for Keycloak's `resource_access`, with room; enough values for thousands of groups.
+    pub(crate) const LIMITS: Limits = Limits { depth: 16, values: 10_000 };
+
+    /// The members of a JSON object that was parsed within [`ClaimsSet::LIMITS`].
+    pub(crate) fn from_members(members: Map<String, Value>) -> Self {
+        Self(members)
+    }
+
     /// Parses a payload segment, still base64url.
     ///
     /// # Errors
     /// [`ClaimsError`].
     pub fn parse(segment: &[u8]) -> Result<Self, ClaimsError> {
         let text = base64url::decode(segment).map_err(|_| ClaimsError::NotBase64Url)?;
-        Ok(Self(json::parse_object(&text, LIMITS)?))
+        Ok(Self(json::parse_object(&text, Self::LIMITS)?))
     }
 
     /// The claim at `path`; `null` counts as absent.

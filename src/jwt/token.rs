@@ -2,7 +2,7 @@
 
 use super::{ClaimsError, ClaimsSet};
 use crate::jose::crypto::Verdict;
-use crate::jose::{JoseHeader, JwsError, UnverifiedJws};
+use crate::jose::{JwsError, UnverifiedJws};
 use crate::time::UnixTime;
 
 /// A JWT whose header and claims have been parsed, once, and whose signature nobody has checked.
@@ -51,7 +51,7 @@ impl<'t> UnverifiedJwt<'t> {
     pub fn verified(self, verdict: Verdict, ends: Option<UnixTime>) -> Option<VerifiedToken> {
         match verdict {
             Verdict::Valid => Some(VerifiedToken {
-                header: self.jws.unverified_header().clone(),
+                key_id: self.jws.unverified_header().key_id.clone(),
                 claims: self.claims,
                 ends,
             }),
@@ -60,19 +60,24 @@ impl<'t> UnverifiedJwt<'t> {
     }
 }
 
-/// A token whose signature was found valid. There is no other way to make one. It owns what it holds, so that it can
-/// be kept while the request that brought it is gone.
+/// A token that its issuer vouches for: by a signature that was found valid, or by saying so when asked (RFC 7662). There is no
+/// other way to make one. It owns what it holds, so that it can be kept while the request that brought it is gone.
 #[derive(Debug, Clone, PartialEq)]
 pub struct VerifiedToken {
-    header: JoseHeader,
+    key_id: Option<String>,
     claims: ClaimsSet,
     ends: Option<UnixTime>,
 }
 
 impl VerifiedToken {
-    /// The JOSE Header.
-    pub fn header(&self) -> &JoseHeader {
-        &self.header
+    /// A token that its issuer has just said to be active.
+    pub(crate) fn introspected(claims: ClaimsSet, ends: Option<UnixTime>) -> Self {
+        Self { key_id: None, claims, ends }
+    }
+
+    /// `kid` of the JOSE Header; `None` for an opaque token.
+    pub fn key_id(&self) -> Option<&str> {
+        self.key_id.as_deref()
     }
 
     /// The claims.
@@ -80,7 +85,7 @@ impl VerifiedToken {
         &self.claims
     }
 
-    /// The instant from which the token must no longer be accepted, clock skew included; `None` if never.
+    /// The instant from which the token must no longer be accepted, clock skew included for a JWT; `None` if never.
     pub fn ends(&self) -> Option<UnixTime> {
         self.ends
     }

@@ -7,6 +7,9 @@ mod ecdsa;
 mod eddsa;
 mod hmac;
 mod rsa;
+mod signing;
+
+pub use signing::{SigningKey, SigningKeyError};
 
 use super::{Algorithm, Jwk, JwkError, KeyFamily};
 use std::fmt;
