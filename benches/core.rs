@@ -131,7 +131,7 @@ fn decide(authn: &mut Authn, fields: &[HeaderField<'_>], verify: impl Fn(&Signat
             }
             Step::Decide(Decision::Forward(forward)) => return drop(black_box(forward)),
             Step::Decide(Decision::Reject(reply)) => panic!("denied: {}", reply.denial),
-            Step::AwaitKeys(..) => panic!("inline keys are always there"),
+            step @ (Step::Await(..) | Step::ReadCertificate(_) | Step::RecordProof(..)) => panic!("{step:?}"),
         }
     }
 }

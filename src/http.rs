@@ -60,6 +60,8 @@ pub struct RequestHead<'r> {
     pub method: &'r [u8],
     /// `:path` with its query; empty if there is none, as in a CONNECT request.
     pub path: &'r [u8],
+    /// `:scheme`; empty if there is none.
+    pub scheme: &'r [u8],
     /// `:authority`, or else `Host`; empty if there is neither.
     pub authority: &'r [u8],
     /// Every field, pseudo-headers included, in the order received.
@@ -69,12 +71,13 @@ pub struct RequestHead<'r> {
 impl<'r> RequestHead<'r> {
     /// Finds the pseudo-headers among `fields`.
     pub fn new(fields: &'r [HeaderField<'r>]) -> Self {
-        let mut head = Self { method: b"", path: b"", authority: b"", fields };
+        let mut head = Self { method: b"", path: b"", scheme: b"", authority: b"", fields };
         let mut host: &[u8] = b"";
         for field in fields {
             match field.name {
                 b":method" => head.method = field.value,
                 b":path" => head.path = field.value,
+                b":scheme" => head.scheme = field.value,
                 b":authority" => head.authority = field.value,
                 name if name.eq_ignore_ascii_case(b"host") => host = field.value,
                 _ => {}
@@ -86,9 +89,51 @@ impl<'r> RequestHead<'r> {
         head
     }
 
+    /// The request's place in a distributed trace; `None` if there is none, or `traceparent` is malformed or repeated.
+    pub fn trace_parent(&self) -> Option<TraceParent<'r>> {
+        let mut values = self.values(b"traceparent");
+        match (values.next(), values.next()) {
+            (Some(value), None) => TraceParent::parse(value),
+            _ => None,
+        }
+    }
+
     /// The values of every field named `name`, whatever its case.
     pub fn values(&self, name: &'r [u8]) -> impl Iterator<Item = &'r [u8]> + use<'r> {
         self.fields.iter().filter(move |f| f.name.eq_ignore_ascii_case(name)).map(|f| f.value)
+    }
+}
+
+/// The header `traceparent`: W3C Trace Context, section 3.2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TraceParent<'r> {
+    /// The whole value.
+    pub text: &'r str,
+    /// 16 bytes in hexadecimal.
+    pub trace_id: &'r str,
+}
+
+impl<'r> TraceParent<'r> {
+    fn parse(value: &'r [u8]) -> Option<Self> {
+        let text = std::str::from_utf8(value).ok()?;
+        let mut parts = text.split('-');
+        let is_hex = |part: &str, length: usize| {
+            part.len() == length && part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        };
+        let is_id = |part: &str, length| is_hex(part, length) && part.bytes().any(|byte| byte != b'0');
+        let (version, trace_id) = (parts.next()?, parts.next()?);
+        let (parent_id, flags) = (parts.next()?, parts.next()?);
+        // A later version may add parts, this one may not.
+        let ends = version != "00" || parts.next().is_none();
+        let is_fine = is_hex(version, 2)
+            && version != "ff"
+            && is_id(trace_id, 32)
+            && is_id(parent_id, 16)
+            && is_hex(flags, 2)
+            && ends
+            && text.len() <= 256
+            && text.bytes().all(|byte| byte.is_ascii_graphic());
+        is_fine.then_some(Self { text, trace_id })
     }
 }
 
@@ -115,6 +160,34 @@ mod tests {
         let fields = [field("Cookie", "a"), field("x", "-"), field("cookie", "b")];
         let head = RequestHead::new(&fields);
         assert_eq!(head.values(b"cookie").collect::<Vec<_>>(), [b"a", b"b"]);
+    }
+
+    #[test]
+    fn only_a_valid_trace_parent_is_one() {
+        const VALID: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let parse = |values: &[&str]| {
+            let fields: Vec<_> = values.iter().map(|value| field("Traceparent", value)).collect();
+            RequestHead::new(&fields).trace_parent().map(|trace| trace.trace_id.to_owned())
+        };
+        let trace_id = Some("4bf92f3577b34da6a3ce929d0e0e4736".to_owned());
+        assert_eq!(parse(&[VALID]), trace_id);
+        assert_eq!(parse(&["cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more"]), trace_id);
+        assert_eq!(parse(&[]), None);
+        assert_eq!(parse(&[VALID, VALID]), None);
+        for refused in [
+            "",
+            "00",
+            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more",
+            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e473-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-0",
+            "cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-\r\nx: y",
+        ] {
+            assert_eq!(parse(&[refused]), None, "{refused:?}");
+        }
     }
 
     #[test]

@@ -19,6 +19,19 @@ pub enum TokenLocation {
     Query(String),
 }
 
+impl TokenLocation {
+    /// Whether tokens here come with a proof: the scheme `DPoP` of RFC 9449 section 7.1.
+    pub fn is_dpop(&self) -> bool {
+        match self {
+            Self::Header { name, scheme } => {
+                name == "authorization"
+                    && scheme.as_ref().is_some_and(|scheme| scheme.eq_ignore_ascii_case("DPoP"))
+            }
+            Self::Cookie(_) | Self::Query(_) => false,
+        }
+    }
+}
+
 /// Why the tokens of a request cannot be told apart or read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -145,6 +158,10 @@ pub(super) fn strip<'r>(head: &RequestHead<'r>, locations: &[&TokenLocation]) ->
     for location in locations {
         if let TokenLocation::Header { name, .. } = location {
             mutations.push(HeaderMutation::Remove(Cow::Owned(name.clone().into_bytes())));
+        }
+        // The proof belongs to the token.
+        if location.is_dpop() {
+            mutations.push(HeaderMutation::Remove(Cow::Borrowed(b"dpop")));
         }
     }
     let is_used_cookie = |pair: &[u8]| {

@@ -1,17 +1,19 @@
 //! The request state machine.
 
-use super::bearer::{self, BearerError, FoundToken, TokenLocation};
-use super::decision::{Decision, Forward, Reported};
-use super::policy::{AuthnPolicy, TrustedIssuer};
-use super::rejection::{Denial, Rejection};
+use super::decision::{Decision, Forward, LocalReply, Reported};
+use super::judge::{Judge, Stage};
+use super::policy::AuthnPolicy;
+use super::rejection::{Denial, Offer, Rejection};
 use crate::http::{HeaderMutation, RequestHead};
 use crate::jose::crypto::{SignatureJob, Verdict};
-use crate::jose::{HeaderError, Jwk, JwsError};
-use crate::jwt::{ClaimError, UnverifiedJwt, UnverifiedJwtError, VerifiedToken};
-use crate::oidc::{Fetch, KeyAnswer, KeySetMachine, KeySetSource};
-use crate::policy::{AnyOf, Enforcement, IdentityError, NormalPath, ProviderId, RuleAction, Unmet};
+use crate::jwt::VerifiedToken;
+use crate::oauth::dpop::ReplayKey;
+use crate::oauth::{Introspection, IntrospectionCall, IntrospectionMachine, TokenDigest};
+use crate::oidc::{Fetch, KeySetMachine, KeySetSource};
+use crate::policy::{Enforcement, NormalPath, ProviderId, RuleAction};
 use crate::time::UnixTime;
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 
 /// What comes next for a request.
@@ -21,9 +23,42 @@ pub enum Step<'r> {
     Decide(Decision<'r>),
     /// Check a signature, then [`Authn::resume`] with [`Outcome::Signature`].
     VerifySignature(SignatureJob<'r>, Box<Pending<'r>>),
-    /// The provider's first key set, or one that may hold this token's key, is on its way. Wait, then [`Authn::begin`] again with the same request; or give
-    /// up with [`Authn::resume`] and [`Outcome::KeysUnavailable`].
-    AwaitKeys(ProviderId, Box<Pending<'r>>),
+    /// Something is on its way that the request depends on. Wait for it, then [`Authn::begin`] again with the same request; or give
+    /// up with [`Authn::resume`] and [`Outcome::Unavailable`].
+    Await(Awaited, Box<Pending<'r>>),
+    /// Tell the SHA-256 of the client's certificate, by [`Authn::resume`] with [`Outcome::Certificate`].
+    ReadCertificate(Box<Pending<'r>>),
+    /// Remember a proof where all workers see it, then [`Authn::resume`] with [`Outcome::Proof`].
+    RecordProof(ProofRecord, Box<Pending<'r>>),
+}
+
+/// A DPoP proof to be remembered, so that it is used once: see [`crate::oauth::dpop::replay::insert`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProofRecord {
+    /// Under what.
+    pub key: ReplayKey,
+    /// Until when.
+    pub until: UnixTime,
+}
+
+/// What the host's memory of proofs says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProofStanding {
+    /// The proof is new, and is remembered now.
+    Fresh,
+    /// It was used before.
+    Seen,
+    /// There is no room to remember it.
+    Full,
+}
+
+/// What a request waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Awaited {
+    /// The provider's first key set, or one that may hold this token's key.
+    Keys(ProviderId),
+    /// What the provider says of this token.
+    Introspection(ProviderId, TokenDigest),
 }
 
 /// What the host found out.
@@ -31,59 +66,78 @@ pub enum Step<'r> {
 pub enum Outcome {
     /// The answer to a [`SignatureJob`].
     Signature(Verdict),
-    /// The host waited long enough for keys.
-    KeysUnavailable,
+    /// The host waited long enough.
+    Unavailable,
+    /// The SHA-256 of the certificate (DER) that the client has proved to hold; `None` if it showed none.
+    Certificate(Option<[u8; 32]>),
+    /// What became of a [`ProofRecord`].
+    Proof(ProofStanding),
 }
 
 /// A request in the middle of its authentication. Borrows the request.
 #[derive(Debug)]
 pub struct Pending<'r> {
-    progress: Progress<'r>,
-    /// The token whose signature is being checked; `None` while keys are awaited.
-    candidate: Option<Candidate<'r>>,
+    pub(super) progress: Progress<'r>,
+    pub(super) stage: Stage<'r>,
 }
 
+/// What has been settled of a request.
 #[derive(Debug)]
-struct Progress<'r> {
-    head: RequestHead<'r>,
-    mutations: Vec<HeaderMutation<'r>>,
+pub(super) struct Progress<'r> {
+    pub(super) head: RequestHead<'r>,
+    pub(super) mutations: Vec<HeaderMutation<'r>>,
     /// The rule, by its place.
-    rule: usize,
-    passed: Vec<(ProviderId, VerifiedToken)>,
+    pub(super) rule: usize,
+    pub(super) passed: Vec<(ProviderId, Arc<VerifiedToken>)>,
     /// Where the passed tokens were: places in their providers' `locations`.
-    used: Vec<(ProviderId, usize)>,
+    pub(super) used: Vec<(ProviderId, usize)>,
     /// Groups done, those passed without a token included.
-    groups_done: usize,
-    /// Payload segment of the first token.
-    payload: &'r [u8],
+    pub(super) groups_done: usize,
+    /// Payload of the first token, base64url.
+    pub(super) payload: Cow<'r, [u8]>,
 }
 
-#[derive(Debug)]
-struct Candidate<'r> {
-    provider: ProviderId,
-    /// Place of the token in the provider's `locations`.
-    location: usize,
-    jwt: UnverifiedJwt<'r>,
-    ends: Option<UnixTime>,
-    signature: Arc<[u8]>,
-    /// Keys still to be tried, last first.
-    keys: Vec<Arc<Jwk>>,
+/// How a provider's tokens are verified.
+#[derive(Debug, Clone)]
+pub enum Verification {
+    /// JWTs, by keys.
+    Keys(KeySetSource),
+    /// Opaque tokens, by asking.
+    Introspection(Box<Introspection>),
 }
 
-/// Decides requests by one configuration and the key sets of its providers.
+/// The machine behind each provider.
 #[derive(Debug)]
+pub(super) enum Verifier {
+    Keys(Box<KeySetMachine>),
+    Introspection(Box<IntrospectionMachine>),
+}
+
+/// Decides requests by one configuration and what its providers say.
 pub struct Authn {
     policy: AuthnPolicy,
-    key_sets: Vec<KeySetMachine>,
+    verifiers: Vec<Verifier>,
+    secret: Option<[u8; 32]>,
 }
 
 impl Authn {
-    /// A machine for `policy`, with one key source for each of its providers, in the same order. `seed` spreads
+    /// A machine for `policy`, with one verification for each of its providers, in the same order. `seed` spreads
     /// fetches over time; it should differ from one host to the next.
-    pub fn new(policy: AuthnPolicy, sources: Vec<KeySetSource>, seed: u64) -> Self {
+    pub fn new(policy: AuthnPolicy, verifications: Vec<Verification>, seed: u64) -> Self {
         let seeds = (0_u64..).map(|index| seed.wrapping_add(index.wrapping_mul(2)));
-        let key_sets = sources.into_iter().zip(seeds);
-        Self { policy, key_sets: key_sets.map(|(source, seed)| KeySetMachine::new(source, seed)).collect() }
+        let verifiers = verifications.into_iter().zip(seeds).map(|(verification, seed)| match verification {
+            Verification::Keys(source) => Verifier::Keys(Box::new(KeySetMachine::new(source, seed))),
+            Verification::Introspection(settings) => {
+                Verifier::Introspection(Box::new(IntrospectionMachine::new(*settings, seed)))
+            }
+        });
+        Self { policy, verifiers: verifiers.collect(), secret: None }
+    }
+
+    /// Gives the machine 32 unpredictable bytes, the same for all workers that serve the same clients: nonces and the memory of
+    /// proofs rest on them. Without, requests that need a proof are denied.
+    pub fn share_secret(&mut self, secret: [u8; 32]) {
+        self.secret = Some(secret);
     }
 
     /// The configuration.
@@ -91,20 +145,65 @@ impl Authn {
         &self.policy
     }
 
-    /// The key sets of the providers, in the policy's order.
-    pub fn key_sets(&self) -> &[KeySetMachine] {
-        &self.key_sets
+    /// The key sets of the providers that have one.
+    pub fn key_sets(&self) -> impl Iterator<Item = (ProviderId, &KeySetMachine)> {
+        self.verifiers.iter().enumerate().filter_map(|(id, verifier)| match verifier {
+            Verifier::Keys(machine) => Some((ProviderId(id), &**machine)),
+            Verifier::Introspection(_) => None,
+        })
+    }
+
+    /// The key set of one provider.
+    pub fn key_set(&self, provider: ProviderId) -> Option<&KeySetMachine> {
+        match self.verifiers.get(provider.0)? {
+            Verifier::Keys(machine) => Some(machine),
+            Verifier::Introspection(_) => None,
+        }
     }
 
     /// The key set of one provider, for its host to drive.
     pub fn key_set_mut(&mut self, provider: ProviderId) -> Option<&mut KeySetMachine> {
-        self.key_sets.get_mut(provider.0)
+        match self.verifiers.get_mut(provider.0)? {
+            Verifier::Keys(machine) => Some(machine),
+            Verifier::Introspection(_) => None,
+        }
+    }
+
+    /// What the providers that are asked have said.
+    pub fn introspections(&self) -> impl Iterator<Item = (ProviderId, &IntrospectionMachine)> {
+        self.verifiers.iter().enumerate().filter_map(|(id, verifier)| match verifier {
+            Verifier::Introspection(machine) => Some((ProviderId(id), &**machine)),
+            Verifier::Keys(_) => None,
+        })
+    }
+
+    /// What one provider has said, for its host to drive.
+    pub fn introspection_mut(&mut self, provider: ProviderId) -> Option<&mut IntrospectionMachine> {
+        match self.verifiers.get_mut(provider.0)? {
+            Verifier::Introspection(machine) => Some(machine),
+            Verifier::Keys(_) => None,
+        }
     }
 
     /// Fetches that are due now. Each answer goes to [`KeySetMachine::handle`] of its provider.
     pub fn poll_fetches(&mut self, now: UnixTime) -> Vec<(ProviderId, Fetch)> {
-        let due = self.key_sets.iter_mut().enumerate();
-        due.filter_map(|(id, machine)| machine.poll(now).map(|fetch| (ProviderId(id), fetch))).collect()
+        let due = self.verifiers.iter_mut().enumerate();
+        due.filter_map(|(id, verifier)| match verifier {
+            Verifier::Keys(machine) => machine.poll(now).map(|fetch| (ProviderId(id), fetch)),
+            Verifier::Introspection(_) => None,
+        })
+        .collect()
+    }
+
+    /// Calls to make now. Each answer goes to [`IntrospectionMachine::handle`] of its provider.
+    pub fn poll_introspections(&mut self, now: UnixTime) -> Vec<(ProviderId, IntrospectionCall)> {
+        let mut calls = Vec::new();
+        for (id, verifier) in self.verifiers.iter_mut().enumerate() {
+            if let Verifier::Introspection(machine) = verifier {
+                calls.extend(machine.poll(now).into_iter().map(|call| (ProviderId(id), call)));
+            }
+        }
+        calls
     }
 
     /// Starts with a request.
@@ -113,172 +212,59 @@ impl Authn {
             Ok(Selected::Anonymous(forward)) => Step::Decide(Decision::Forward(forward)),
             Ok(Selected::Required(progress)) => {
                 let (rule, head) = (progress.rule, progress.head);
-                let step = self.judge(now).advance(progress);
+                let step = self.judge(now, rule).advance(progress);
                 report(&self.policy, rule, &head, step)
             }
-            Err(denial) => reject(&self.policy, denial),
+            Err(denial) => {
+                let reply = Rejection::from(denial).reply(&self.policy.challenge, &Offer::default());
+                Step::Decide(Decision::Reject(reply))
+            }
         }
     }
 
-    /// Goes on with a request after its effect was performed.
+    /// Goes on with a request after its effect was performed. An outcome that does not fit the step before is a denial.
     pub fn resume<'r>(&mut self, now: UnixTime, pending: Pending<'r>, outcome: Outcome) -> Step<'r> {
         let (rule, head) = (pending.progress.rule, pending.progress.head);
-        let step = self.go_on(now, pending, outcome);
+        let Pending { progress, stage } = pending;
+        let step = self.judge(now, rule).resume(progress, stage, outcome);
         report(&self.policy, rule, &head, step)
     }
 
-    fn go_on<'r>(&mut self, now: UnixTime, pending: Pending<'r>, outcome: Outcome) -> Step<'r> {
-        let Pending { mut progress, candidate } = pending;
-        let (Outcome::Signature(verdict), Some(candidate)) = (outcome, candidate) else {
-            return reject(&self.policy, Denial::KeysUnavailable);
-        };
-        if verdict == Verdict::Invalid {
-            return try_next_key(&self.policy, progress, candidate);
+    fn judge(&mut self, now: UnixTime, rule: usize) -> Judge<'_> {
+        Judge {
+            policy: &self.policy,
+            rule,
+            verifiers: &mut self.verifiers,
+            secret: self.secret.as_ref(),
+            now,
         }
-        let payload = candidate.jwt.jws().unverified_payload_segment();
-        let Candidate { provider, location, ends, .. } = candidate;
-        let Some(token) = candidate.jwt.verified(verdict, ends) else {
-            return reject(&self.policy, Denial::SignatureInvalid);
-        };
-        let Some(group) = self.policy.group(progress.rule, progress.groups_done) else {
-            return reject(&self.policy, Denial::InternalError);
-        };
-        if let Err(unmet) = group.check(provider, token.claims()) {
-            let rejection = match unmet {
-                Unmet::Scopes(scopes) => {
-                    Rejection { scopes: Some(scopes), ..Rejection::of(provider, Denial::ScopeMissing) }
-                }
-                Unmet::Condition => Rejection::of(provider, Denial::ClaimNotAllowed),
-            };
-            return reject(&self.policy, rejection);
-        }
-        if progress.passed.is_empty() {
-            progress.payload = payload;
-        }
-        progress.passed.push((provider, token));
-        progress.used.push((provider, location));
-        progress.groups_done = progress.groups_done.saturating_add(1);
-        self.judge(now).advance(progress)
-    }
-
-    fn judge(&mut self, now: UnixTime) -> Judge<'_> {
-        Judge { policy: &self.policy, key_sets: &mut self.key_sets, now }
     }
 }
 
-/// The part of a decision that may need keys.
-struct Judge<'a> {
-    policy: &'a AuthnPolicy,
-    key_sets: &'a mut [KeySetMachine],
-    now: UnixTime,
-}
-
-impl<'a> Judge<'a> {
-    /// Goes through the groups of the requirement until one needs an effect.
-    fn advance<'r>(&mut self, mut progress: Progress<'r>) -> Step<'r> {
-        while let Some(group) = self.policy.group(progress.rule, progress.groups_done) {
-            match bearer::find(&progress.head, &self.policy.locations(group)) {
-                Ok(Some(found)) => return self.take_token(progress, group, found),
-                Ok(None) if group.allow_missing => {
-                    progress.groups_done = progress.groups_done.saturating_add(1);
-                }
-                Ok(None) => return reject(self.policy, Denial::TokenMissing),
-                Err(BearerError::Repeated) => return reject(self.policy, Denial::TokenRepeated),
-                Err(BearerError::Malformed) => return reject(self.policy, Denial::CredentialsMalformed),
-            }
-        }
-        match finish(self.policy, progress) {
-            Ok(forward) => Step::Decide(Decision::Forward(forward)),
-            Err(denial) => reject(self.policy, denial),
-        }
+impl fmt::Debug for Authn {
+    /// The secret is not shown.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authn")
+            .field("policy", &self.policy)
+            .field("verifiers", &self.verifiers)
+            .finish_non_exhaustive()
     }
-
-    /// Everything that can be said of a token without its signature; the cheap refusals come first.
-    fn take_token<'r>(
-        &mut self,
-        progress: Progress<'r>,
-        group: &AnyOf,
-        found: FoundToken<'r, '_>,
-    ) -> Step<'r> {
-        let (jwt, trusted) = match identify(self.policy, group, found.token) {
-            Ok(identified) => identified,
-            Err(denial) => return reject(self.policy, denial),
-        };
-        let provider = trusted.provider;
-        let refuse = |denial| reject(self.policy, Rejection::of(provider, denial));
-        let (location, ends) = match check(self.policy, self.now, &jwt, trusted, found.location) {
-            Ok(checked) => checked,
-            Err(denial) => return refuse(denial),
-        };
-        let Ok(signature) = jwt.jws().decode_signature() else { return refuse(Denial::TokenMalformed) };
-        let header = jwt.jws().unverified_header();
-        let Some(key_set) = self.key_sets.get_mut(provider.0) else { return refuse(Denial::InternalError) };
-        let mut keys = match key_set.look_up(self.now, header.key_id.as_deref(), header.algorithm) {
-            KeyAnswer::Keys(keys) => keys,
-            KeyAnswer::Wait => {
-                return Step::AwaitKeys(provider, Box::new(Pending { progress, candidate: None }));
-            }
-            KeyAnswer::NotFound => return refuse(Denial::KeyNotFound),
-            KeyAnswer::Unavailable => return refuse(Denial::KeysUnavailable),
-        };
-        keys.reverse();
-        let candidate = Candidate { provider, location, jwt, ends, signature: signature.into(), keys };
-        try_next_key(self.policy, progress, candidate)
-    }
-}
-
-/// The token, parsed, and the provider that its issuer stands for.
-fn identify<'r, 'p>(
-    policy: &'p AuthnPolicy,
-    group: &AnyOf,
-    token: &'r [u8],
-) -> Result<(UnverifiedJwt<'r>, &'p TrustedIssuer), Denial> {
-    if token.len() > policy.max_token_bytes {
-        return Err(Denial::TokenTooLarge);
-    }
-    let jwt = UnverifiedJwt::parse(token).map_err(|error| match error {
-        UnverifiedJwtError::Jws(JwsError::Header(HeaderError::UnsupportedAlgorithm)) => {
-            Denial::AlgorithmNotAllowed
-        }
-        UnverifiedJwtError::Jws(_) | UnverifiedJwtError::Claims(_) => Denial::TokenMalformed,
-    })?;
-    let issuer = jwt.unverified_claims().string("iss").ok().flatten().ok_or(Denial::IssuerNotAllowed)?;
-    let trusted = policy.find_issuer(issuer, group).ok_or(Denial::IssuerNotAllowed)?;
-    Ok((jwt, trusted))
-}
-
-/// Checks everything but the signature. The token's place in the provider's `locations`, and when it ends.
-fn check(
-    policy: &AuthnPolicy,
-    now: UnixTime,
-    jwt: &UnverifiedJwt<'_>,
-    trusted: &TrustedIssuer,
-    location: &TokenLocation,
-) -> Result<(usize, Option<UnixTime>), Denial> {
-    let (header, claims) = (jwt.jws().unverified_header(), jwt.unverified_claims());
-    let provider = policy.provider(trusted.provider).ok_or(Denial::InternalError)?;
-    // Another provider's token in this provider's place proves nothing about this one.
-    let location = provider.locations.iter().position(|place| place == location);
-    let location = location.ok_or(Denial::IssuerNotAllowed)?;
-    if !provider.algorithms.contains(&header.algorithm) {
-        return Err(Denial::AlgorithmNotAllowed);
-    }
-    if !trusted.bindings.iter().all(|binding| binding.holds(claims)) {
-        return Err(Denial::IssuerMismatch);
-    }
-    let ends = provider.claims.check(header, claims, now).map_err(|error| denial_of(&error))?;
-    Ok((location, ends))
 }
 
 /// Lets a request through that its rule would deny, if the rule only reports.
 fn report<'r>(policy: &AuthnPolicy, rule: usize, head: &RequestHead<'r>, step: Step<'r>) -> Step<'r> {
     match step {
         Step::Decide(Decision::Reject(reply)) if policy.enforcement(rule) == Enforcement::Report => {
-            let reported = Some(Reported { denial: reply.denial, rule, provider: reply.provider });
+            let LocalReply { denial, provider, evidence, .. } = reply;
+            let reported = Some(Reported { denial, rule, provider, evidence });
             let mutations = take_out_forged(policy, head);
             Step::Decide(Decision::Forward(Forward { mutations, reported, ..Forward::default() }))
         }
-        Step::Decide(_) | Step::VerifySignature(..) | Step::AwaitKeys(..) => step,
+        Step::Decide(_)
+        | Step::VerifySignature(..)
+        | Step::Await(..)
+        | Step::ReadCertificate(_)
+        | Step::RecordProof(..) => step,
     }
 }
 
@@ -287,8 +273,9 @@ fn take_out_forged<'r>(policy: &AuthnPolicy, head: &RequestHead<'r>) -> Vec<Head
     forged.into_iter().map(|name| HeaderMutation::Remove(Cow::Borrowed(name))).collect()
 }
 
-fn reject<'r>(policy: &AuthnPolicy, rejection: impl Into<Rejection>) -> Step<'r> {
-    Step::Decide(Decision::Reject(rejection.into().reply(&policy.challenge)))
+enum Selected<'r> {
+    Anonymous(Forward<'r>),
+    Required(Progress<'r>),
 }
 
 fn select<'r>(policy: &AuthnPolicy, head: RequestHead<'r>) -> Result<Selected<'r>, Denial> {
@@ -308,59 +295,9 @@ fn select<'r>(policy: &AuthnPolicy, head: RequestHead<'r>) -> Result<Selected<'r
             passed: Vec::new(),
             used: Vec::new(),
             groups_done: 0,
-            payload: b"",
+            payload: Cow::Borrowed(b""),
         }),
     })
-}
-
-fn try_next_key<'r>(policy: &AuthnPolicy, progress: Progress<'r>, mut candidate: Candidate<'r>) -> Step<'r> {
-    let Some(key) = candidate.keys.pop() else {
-        return reject(policy, Rejection::of(candidate.provider, Denial::SignatureInvalid));
-    };
-    let job = SignatureJob {
-        algorithm: candidate.jwt.jws().unverified_header().algorithm,
-        key,
-        signing_input: candidate.jwt.jws().signing_input(),
-        signature: Arc::clone(&candidate.signature),
-    };
-    Step::VerifySignature(job, Box::new(Pending { progress, candidate: Some(candidate) }))
-}
-
-fn finish<'r>(policy: &AuthnPolicy, progress: Progress<'r>) -> Result<Forward<'r>, Denial> {
-    let identity = if progress.passed.is_empty() {
-        Arc::default()
-    } else {
-        policy.identity.apply(&progress.passed, progress.payload).map_err(|error| match error {
-            IdentityError::Missing(_) => Denial::IdentityClaimMissing,
-            IdentityError::Unsafe(_) | IdentityError::TooLong(_) => Denial::IdentityClaimUnsafe,
-        })?
-    };
-    let mut mutations = progress.mutations;
-    let used = progress.used.iter().filter_map(|(id, place)| {
-        let provider = policy.provider(*id).filter(|provider| !provider.forward_token)?;
-        provider.locations.get(*place)
-    });
-    mutations.extend(bearer::strip(&progress.head, &used.collect::<Vec<_>>()));
-    let provider = progress.passed.first().map(|(id, _)| *id);
-    Ok(Forward { mutations, identity, provider, reported: None })
-}
-
-enum Selected<'r> {
-    Anonymous(Forward<'r>),
-    Required(Progress<'r>),
-}
-
-fn denial_of(error: &ClaimError) -> Denial {
-    match error {
-        ClaimError::Malformed(_) | ClaimError::TooManyAudiences => Denial::ClaimMalformed,
-        ClaimError::Missing(_) => Denial::ClaimMissing,
-        ClaimError::TokenType => Denial::TokenTypeNotAllowed,
-        ClaimError::Expired => Denial::TokenExpired,
-        ClaimError::NotYetValid => Denial::TokenNotYetValid,
-        ClaimError::IssuedInFuture => Denial::TokenIssuedInFuture,
-        ClaimError::LifetimeTooLong => Denial::TokenLifetimeTooLong,
-        ClaimError::Audience => Denial::AudienceNotAllowed,
-    }
 }
 
 /// Fetch Standard, section 3.2.2: OPTIONS with `Origin` and `Access-Control-Request-Method`.

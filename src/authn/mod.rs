@@ -4,11 +4,13 @@
 //! outcome. Knows nothing of SCIM and nothing of configuration documents.
 
 mod bearer;
+mod binding;
 pub mod decision;
+mod judge;
 mod machine;
 mod policy;
 pub mod rejection;
 
 pub use bearer::{BearerError, TokenLocation};
-pub use machine::{Authn, Outcome, Pending, Step};
-pub use policy::{AuthnPolicy, Provider, TrustedIssuer};
+pub use machine::{Authn, Awaited, Outcome, Pending, ProofRecord, ProofStanding, Step, Verification};
+pub use policy::{AuthnPolicy, BindingRules, DpopRules, NonceRules, Provider, TrustedIssuer};

@@ -1,12 +1,15 @@
 //! A checked configuration: everything that decisions depend on, but for keys and time.
 
-use super::rejection::Challenge;
+use super::rejection::{Challenge, Offer};
 use super::{BearerError, TokenLocation, bearer};
 use crate::http::RequestHead;
 use crate::jose::Algorithm;
 use crate::jwt::{ClaimRules, IssuerBinding};
+use crate::oauth::dpop::Origin;
 use crate::policy::{AnyOf, Enforcement, IdentityMapping, ManagedHeaders, ProviderId, RuleAction, Rules};
 use std::collections::HashMap;
+use std::fmt;
+use std::time::Duration;
 
 /// One party whose tokens are accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +24,52 @@ pub struct Provider {
     pub locations: Vec<TokenLocation>,
     /// Whether the token is left in the request for the upstream.
     pub forward_token: bool,
+    /// Whether its tokens are opaque: it is asked about them, and keys do not count.
+    pub is_introspected: bool,
+    /// What its tokens are bound to.
+    pub binding: BindingRules,
+}
+
+/// What tokens may or must be bound to, so that who steals one cannot use it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct BindingRules {
+    /// A key of the client's, proved with each request (RFC 9449). `None`: tokens so bound are refused.
+    pub dpop: Option<DpopRules>,
+    /// Whether tokens must be bound to the client's certificate (RFC 8705). Those that are, are held to it in any case.
+    pub certificate_bound: bool,
+    /// Whether bindings that are not asked for are ignored (`danger_ignore_confirmation`).
+    pub ignore_unchecked: bool,
+}
+
+/// What DPoP proofs must be: RFC 9449 section 4.3.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DpopRules {
+    /// Whether tokens must be bound to a key.
+    pub required: bool,
+    /// Algorithms that proofs may use.
+    pub algorithms: Vec<Algorithm>,
+    /// How far `iat` may be from now, either way.
+    pub proof_max_age: Duration,
+    /// What clients call this service; none for the request's own scheme and host.
+    pub origins: Vec<Origin>,
+    /// Whether a nonce of ours must be in the proof.
+    pub nonce: Option<NonceRules>,
+}
+
+/// Nonces that proofs must have.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NonceRules {
+    /// How long one is good for, at least.
+    pub lifetime: Duration,
+    /// What they are made with; `None` for the secret that the host shares.
+    pub secret: Option<[u8; 32]>,
+}
+
+impl fmt::Debug for NonceRules {
+    /// The secret is not shown.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NonceRules").field("lifetime", &self.lifetime).finish_non_exhaustive()
+    }
 }
 
 /// A provider that an issuer stands for.
@@ -75,9 +124,19 @@ impl AuthnPolicy {
         }
     }
 
-    /// The provider of `group` that `issuer` stands for.
+    /// The provider of `group` that `issuer` stands for; one with keys, if there are two.
     pub fn find_issuer(&self, issuer: &str, group: &AnyOf) -> Option<&TrustedIssuer> {
-        self.issuers.get(issuer)?.iter().find(|trusted| group.of(trusted.provider).next().is_some())
+        let in_group = |trusted: &&TrustedIssuer| group.of(trusted.provider).next().is_some();
+        let is_asked = |trusted: &&TrustedIssuer| {
+            self.provider(trusted.provider).is_some_and(|provider| provider.is_introspected)
+        };
+        self.issuers.get(issuer)?.iter().filter(in_group).min_by_key(is_asked)
+    }
+
+    /// The provider of `group` that is asked about its tokens, if there is one.
+    pub fn introspected(&self, group: &AnyOf) -> Option<ProviderId> {
+        let mut ids = group.alternatives.iter().map(|alternative| alternative.provider);
+        ids.find(|id| self.provider(*id).is_some_and(|provider| provider.is_introspected))
     }
 
     /// The token for `group` in a request, and where it is: what [`super::Authn::begin`] looks at, for explanations.
@@ -91,6 +150,25 @@ impl AuthnPolicy {
     ) -> Result<Option<(&'r [u8], &TokenLocation)>, BearerError> {
         let found = bearer::find(head, &self.locations(group))?;
         Ok(found.map(|found| (found.token, found.location)))
+    }
+
+    /// The schemes by which a token for a rule may be sent, for challenges.
+    pub(super) fn offer(&self, rule: usize) -> Offer {
+        let Some(RuleAction::Require(requirement)) = self.rules.get(rule).map(|rule| &rule.action) else {
+            return Offer::default();
+        };
+        let alternatives = requirement.all.iter().flat_map(|group| &group.alternatives);
+        let mut offer = Offer { bearer: false, dpop: Vec::new() };
+        for provider in alternatives.filter_map(|alternative| self.provider(alternative.provider)) {
+            let dpop = provider.binding.dpop.as_ref();
+            offer.bearer |= provider.locations.iter().any(|location| !location.is_dpop());
+            for algorithm in dpop.into_iter().flat_map(|dpop| &dpop.algorithms) {
+                if !offer.dpop.contains(algorithm) {
+                    offer.dpop.push(*algorithm);
+                }
+            }
+        }
+        offer
     }
 
     /// Every place where a token for `group` may be, each once.

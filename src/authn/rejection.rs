@@ -1,6 +1,8 @@
 //! Why a request is denied, and the one map from each reason to what the client sees.
 
-use super::decision::LocalReply;
+use super::decision::{Evidence, LocalReply};
+use crate::jose::Algorithm;
+use crate::jwt::UnverifiedJwt;
 use crate::policy::ProviderId;
 use std::borrow::Cow;
 use std::fmt;
@@ -57,8 +59,40 @@ pub enum Denial {
     IdentityClaimMissing,
     /// A claim cannot become a header safely: too long, or not to be encoded.
     IdentityClaimUnsafe,
+    /// The provider says that the token is not active (RFC 7662).
+    TokenInactive,
+    /// The token is not bound as it must be.
+    BindingMissing,
+    /// The token is bound (`cnf`) in a way that is not checked here.
+    BindingNotSupported,
+    /// The token is bound to another certificate than the client's, or the client has none.
+    CertificateMismatch,
+    /// A token that is bound to a key was sent as a bearer token.
+    DpopDowngraded,
+    /// There is no `DPoP` header.
+    DpopProofMissing,
+    /// The `DPoP` header is not one proof.
+    DpopProofMalformed,
+    /// The proof's `alg` is not accepted.
+    DpopAlgorithmNotAllowed,
+    /// `htm` or `htu` is not that of the request.
+    DpopRequestMismatch,
+    /// `ath` is not that of the token, or the token is bound to another key.
+    DpopTokenMismatch,
+    /// `iat` is too far from now.
+    DpopProofExpired,
+    /// The proof must have a nonce, and has none that is good now.
+    DpopNonceRequired,
+    /// The proof's signature is not by its key.
+    DpopSignatureInvalid,
+    /// The proof was used before.
+    DpopProofReplayed,
+    /// There is no room to remember the proof.
+    DpopMemoryFull,
     /// The provider's keys cannot be had.
     KeysUnavailable,
+    /// The provider cannot be asked about the token.
+    IntrospectionUnavailable,
     /// The filter itself failed; nothing is known of the token.
     InternalError,
 }
@@ -76,21 +110,30 @@ pub enum Blame {
     Bug,
 }
 
-/// The `error` attribute of a challenge: RFC 6750 section 3.1.
+/// The `error` attribute of a challenge: RFC 6750 section 3.1, RFC 9449 sections 7.1 and 9.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum BearerCode {
+enum ErrorCode {
     InvalidRequest,
     InvalidToken,
     InsufficientScope,
+    InvalidDpopProof,
+    UseDpopNonce,
 }
 
-impl BearerCode {
+impl ErrorCode {
     const fn name(self) -> &'static str {
         match self {
             Self::InvalidRequest => "invalid_request",
             Self::InvalidToken => "invalid_token",
             Self::InsufficientScope => "insufficient_scope",
+            Self::InvalidDpopProof => "invalid_dpop_proof",
+            Self::UseDpopNonce => "use_dpop_nonce",
         }
+    }
+
+    /// Whether it exists in challenges of the scheme `DPoP` only.
+    const fn is_about_proofs(self) -> bool {
+        matches!(self, Self::InvalidDpopProof | Self::UseDpopNonce)
     }
 }
 
@@ -102,7 +145,7 @@ enum ChallengeKind {
     /// A challenge without `error`: no token was sent (RFC 6750 section 3.1, last paragraph).
     Plain,
     /// A challenge that says what was wrong.
-    Error(BearerCode),
+    Error(ErrorCode),
 }
 
 struct Wire {
@@ -115,7 +158,7 @@ struct Wire {
 
 impl Denial {
     /// Every denial.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 42] = [
         Self::NoMatchingRule,
         Self::PathNotAccepted,
         Self::TokenMissing,
@@ -140,15 +183,31 @@ impl Denial {
         Self::ClaimNotAllowed,
         Self::IdentityClaimMissing,
         Self::IdentityClaimUnsafe,
+        Self::TokenInactive,
+        Self::BindingMissing,
+        Self::BindingNotSupported,
+        Self::CertificateMismatch,
+        Self::DpopDowngraded,
+        Self::DpopProofMissing,
+        Self::DpopProofMalformed,
+        Self::DpopAlgorithmNotAllowed,
+        Self::DpopRequestMismatch,
+        Self::DpopTokenMismatch,
+        Self::DpopProofExpired,
+        Self::DpopNonceRequired,
+        Self::DpopSignatureInvalid,
+        Self::DpopProofReplayed,
+        Self::DpopMemoryFull,
         Self::KeysUnavailable,
+        Self::IntrospectionUnavailable,
         Self::InternalError,
     ];
 
     /// The one map to the wire. No wildcard: a new denial does not compile until it is here.
     const fn wire(self) -> Wire {
-        use BearerCode::{InsufficientScope, InvalidRequest, InvalidToken};
         use Blame::{Bug, Client, Issuer, Operator};
         use ChallengeKind::{Error, None, Plain};
+        use ErrorCode::{InsufficientScope, InvalidDpopProof, InvalidRequest, InvalidToken, UseDpopNonce};
         let (code, status, challenge, title, blame) = match self {
             Self::NoMatchingRule => ("no_matching_rule", 403, None, "No rule allows this request", Client),
             Self::PathNotAccepted => {
@@ -246,8 +305,100 @@ impl Denial {
             Self::IdentityClaimUnsafe => {
                 ("identity_claim_unsafe", 403, None, "A claim cannot be passed on safely", Operator)
             }
+            Self::TokenInactive => {
+                ("token_inactive", 401, Error(InvalidToken), "The token is not active", Client)
+            }
+            Self::BindingMissing => (
+                "binding_missing",
+                401,
+                Error(InvalidToken),
+                "The token is not bound to the client as it must be",
+                Client,
+            ),
+            Self::BindingNotSupported => (
+                "binding_not_supported",
+                401,
+                Error(InvalidToken),
+                "The token is bound in a way that is not supported here",
+                Operator,
+            ),
+            Self::CertificateMismatch => (
+                "certificate_mismatch",
+                401,
+                Error(InvalidToken),
+                "The token is bound to another certificate",
+                Client,
+            ),
+            Self::DpopDowngraded => (
+                "dpop_downgraded",
+                401,
+                Error(InvalidToken),
+                "A token that is bound to a key was sent as a bearer token",
+                Client,
+            ),
+            Self::DpopProofMissing => {
+                ("dpop_proof_missing", 401, Error(InvalidDpopProof), "A DPoP proof is required", Client)
+            }
+            Self::DpopProofMalformed => {
+                ("dpop_proof_malformed", 401, Error(InvalidDpopProof), "The DPoP proof is malformed", Client)
+            }
+            Self::DpopAlgorithmNotAllowed => (
+                "dpop_algorithm_not_allowed",
+                401,
+                Error(InvalidDpopProof),
+                "The algorithm of the DPoP proof is not accepted",
+                Client,
+            ),
+            Self::DpopRequestMismatch => (
+                "dpop_request_mismatch",
+                401,
+                Error(InvalidDpopProof),
+                "The DPoP proof is for another request",
+                Client,
+            ),
+            Self::DpopTokenMismatch => (
+                "dpop_token_mismatch",
+                401,
+                Error(InvalidDpopProof),
+                "The DPoP proof is for another token or by another key",
+                Client,
+            ),
+            Self::DpopProofExpired => (
+                "dpop_proof_expired",
+                401,
+                Error(InvalidDpopProof),
+                "The DPoP proof is too old or from the future",
+                Client,
+            ),
+            Self::DpopNonceRequired => (
+                "dpop_nonce_required",
+                401,
+                Error(UseDpopNonce),
+                "The DPoP proof needs the nonce that is sent along",
+                Client,
+            ),
+            Self::DpopSignatureInvalid => (
+                "dpop_signature_invalid",
+                401,
+                Error(InvalidDpopProof),
+                "The signature of the DPoP proof is not valid",
+                Client,
+            ),
+            Self::DpopProofReplayed => (
+                "dpop_proof_replayed",
+                401,
+                Error(InvalidDpopProof),
+                "The DPoP proof was used before",
+                Client,
+            ),
+            Self::DpopMemoryFull => {
+                ("dpop_memory_full", 503, None, "There is no room to remember the DPoP proof", Operator)
+            }
             Self::KeysUnavailable => {
                 ("keys_unavailable", 503, None, "The issuer's keys are not available", Issuer)
+            }
+            Self::IntrospectionUnavailable => {
+                ("introspection_unavailable", 503, None, "The issuer cannot be asked about the token", Issuer)
             }
             Self::InternalError => ("internal_error", 500, None, "The request could not be judged", Bug),
         };
@@ -298,9 +449,24 @@ pub struct Challenge {
     pub resource_metadata: Option<String>,
 }
 
+/// The schemes by which a token may be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Offer {
+    /// `Bearer`, or in a place of its own.
+    pub(super) bearer: bool,
+    /// `DPoP`, with proofs by these algorithms; none if there are none.
+    pub(super) dpop: Vec<Algorithm>,
+}
+
+impl Default for Offer {
+    fn default() -> Self {
+        Self { bearer: true, dpop: Vec::new() }
+    }
+}
+
 /// The answer for a request that the host could not read or change, or before it has a configuration: denied, as a bug.
 pub fn internal_error() -> LocalReply {
-    Rejection::from(Denial::InternalError).reply(&Challenge::default())
+    Rejection::from(Denial::InternalError).reply(&Challenge::default(), &Offer::default())
 }
 
 /// A denial, with what the client may be told beyond it.
@@ -309,55 +475,100 @@ pub(super) struct Rejection {
     pub(super) denial: Denial,
     /// Scopes that are needed, space-separated.
     pub(super) scopes: Option<String>,
+    /// Place of the rule in the configuration.
+    pub(super) rule: Option<usize>,
     /// Whose token it was, as far as that was known.
     pub(super) provider: Option<ProviderId>,
+    /// What the token said.
+    pub(super) evidence: Evidence,
+    /// Whether the token came with the scheme `DPoP`.
+    pub(super) is_dpop: bool,
+    /// The nonce to use.
+    pub(super) nonce: Option<String>,
 }
 
 impl From<Denial> for Rejection {
     fn from(denial: Denial) -> Self {
-        Self { denial, scopes: None, provider: None }
+        Self {
+            denial,
+            scopes: None,
+            rule: None,
+            provider: None,
+            evidence: Evidence::default(),
+            is_dpop: false,
+            nonce: None,
+        }
     }
 }
 
 impl Rejection {
     pub(super) fn of(provider: ProviderId, denial: Denial) -> Self {
-        Self { denial, scopes: None, provider: Some(provider) }
+        Self { provider: Some(provider), ..Self::from(denial) }
     }
 
-    pub(super) fn reply(&self, challenge: &Challenge) -> LocalReply {
+    pub(super) fn about(self, jwt: &UnverifiedJwt<'_>) -> Self {
+        self.with(Evidence::of_jwt(jwt))
+    }
+
+    pub(super) fn with(self, evidence: Evidence) -> Self {
+        Self { evidence, ..self }
+    }
+
+    pub(super) fn by_dpop(self, is_dpop: bool) -> Self {
+        Self { is_dpop, ..self }
+    }
+
+    pub(super) fn reply(self, challenge: &Challenge, offer: &Offer) -> LocalReply {
         let Wire { code, status, title, .. } = self.denial.wire();
         let mut headers: Vec<(&'static str, Cow<'static, str>)> = vec![
             ("content-type", Cow::Borrowed("application/problem+json")),
             ("cache-control", Cow::Borrowed("no-store")),
         ];
-        if let Some(value) = self.challenge_header(challenge) {
+        if let Some(value) = self.challenges(challenge, offer) {
             headers.push(("www-authenticate", Cow::Owned(value)));
         }
-        if self.denial == Denial::KeysUnavailable {
+        if status == 503 {
             headers.push(("retry-after", Cow::Borrowed("5")));
         }
         // Codes and titles are our own plain words: nothing in them needs escaping.
         let body = format!(
             r#"{{"type":"urn:doorward:denial:{code}","title":"{title}","status":{status},"code":"{code}"}}"#
         );
-        LocalReply { status, denial: self.denial, provider: self.provider, headers, body }
+        let Self { denial, rule, provider, evidence, nonce, .. } = self;
+        headers.extend(nonce.map(|nonce| ("dpop-nonce", Cow::Owned(nonce))));
+        LocalReply { status, denial, rule, provider, evidence, headers, body }
     }
 
-    fn challenge_header(&self, challenge: &Challenge) -> Option<String> {
+    /// One challenge for each scheme (RFC 9110 section 11.6.1). What was wrong is said in the one that the client used.
+    fn challenges(&self, challenge: &Challenge, offer: &Offer) -> Option<String> {
         let kind = self.denial.wire().challenge;
         if kind == ChallengeKind::None {
             return None;
         }
+        let is_about_proofs = matches!(kind, ChallengeKind::Error(code) if code.is_about_proofs());
+        let has_dpop = !offer.dpop.is_empty();
+        let blames_dpop = has_dpop && (is_about_proofs || self.is_dpop || !offer.bearer);
+        let bearer =
+            (offer.bearer || !has_dpop).then(|| self.challenge("Bearer", !blames_dpop, "", challenge));
+        let algorithms: Vec<_> = offer.dpop.iter().map(|algorithm| algorithm.name()).collect();
+        let dpop = has_dpop.then(|| self.challenge("DPoP", blames_dpop, &algorithms.join(" "), challenge));
+        Some(bearer.into_iter().chain(dpop).collect::<Vec<_>>().join(", "))
+    }
+
+    fn challenge(&self, scheme: &str, with_error: bool, algorithms: &str, challenge: &Challenge) -> String {
         let mut attributes: Vec<(&str, &str)> = Vec::new();
         attributes.extend(challenge.realm.as_deref().map(|realm| ("realm", realm)));
-        if let ChallengeKind::Error(code) = kind {
+        if let (true, ChallengeKind::Error(code)) = (with_error, self.denial.wire().challenge) {
             attributes.extend([("error", code.name()), ("error_description", self.denial.title())]);
         }
         attributes.extend(self.scopes.as_deref().map(|scopes| ("scope", scopes)));
+        if !algorithms.is_empty() {
+            attributes.push(("algs", algorithms));
+        }
         attributes.extend(challenge.resource_metadata.as_deref().map(|url| ("resource_metadata", url)));
         let list: Vec<String> =
             attributes.iter().map(|(name, value)| format!("{name}=\"{value}\"")).collect();
-        Some(format!("Bearer {}", list.join(", ")).trim_end().to_owned())
+        format!("{scheme} {}", list.join(", ")).trim_end().to_owned()
     }
 }
 
@@ -383,7 +594,9 @@ mod tests {
         for denial in Denial::ALL {
             match denial.challenge_error() {
                 Some("invalid_request") => assert_eq!(denial.status(), 400, "{denial}"),
-                Some("invalid_token") => assert_eq!(denial.status(), 401, "{denial}"),
+                Some("invalid_token" | "invalid_dpop_proof" | "use_dpop_nonce") => {
+                    assert_eq!(denial.status(), 401, "{denial}");
+                }
                 Some("insufficient_scope") => assert_eq!(denial.status(), 403, "{denial}"),
                 _ => assert!(denial == Denial::TokenMissing || denial.status() != 401, "{denial}"),
             }
@@ -391,7 +604,7 @@ mod tests {
     }
 
     fn check(rejection: impl Into<Rejection>, challenge: &Challenge, expected: Option<&str>) {
-        let reply = rejection.into().reply(challenge);
+        let reply = rejection.into().reply(challenge, &Offer::default());
         let found = reply.headers.iter().find(|(name, _)| *name == "www-authenticate");
         assert_eq!(found.map(|(_, value)| value.as_ref()), expected);
     }
@@ -415,8 +628,7 @@ mod tests {
             &full,
             Some(r#"Bearer realm="api", resource_metadata="https://a/.well-known/x""#),
         );
-        let scope =
-            Rejection { denial: Denial::ScopeMissing, scopes: Some("read write".into()), provider: None };
+        let scope = Rejection { scopes: Some("read write".into()), ..Rejection::from(Denial::ScopeMissing) };
         check(
             scope,
             &bare,
@@ -427,15 +639,42 @@ mod tests {
     }
 
     #[test]
+    fn each_scheme_has_its_challenge_and_the_one_used_says_what_was_wrong() {
+        let both = Offer { bearer: true, dpop: vec![Algorithm::Es256, Algorithm::EdDsa] };
+        let only = Offer { bearer: false, ..both.clone() };
+        let check = |rejection: Rejection, offer: &Offer, expected: &str| {
+            let reply = rejection.reply(&Challenge::default(), offer);
+            let found = reply.headers.iter().find(|(name, _)| *name == "www-authenticate");
+            assert_eq!(found.map(|(_, value)| value.as_ref()), Some(expected));
+        };
+        let plain = r#"DPoP algs="ES256 EdDSA""#;
+        check(Denial::TokenMissing.into(), &both, &format!("Bearer, {plain}"));
+        check(Denial::TokenMissing.into(), &only, plain);
+        let expired = r#"error="invalid_token", error_description="The token has expired""#;
+        check(Denial::TokenExpired.into(), &both, &format!("Bearer {expired}, {plain}"));
+        let by_dpop = || Rejection::from(Denial::TokenExpired).by_dpop(true);
+        check(by_dpop(), &both, &format!(r#"Bearer, DPoP {expired}, algs="ES256 EdDSA""#));
+        check(Denial::TokenExpired.into(), &only, &format!(r#"DPoP {expired}, algs="ES256 EdDSA""#));
+        check(
+            Denial::DpopProofMissing.into(),
+            &both,
+            r#"Bearer, DPoP error="invalid_dpop_proof", error_description="A DPoP proof is required", algs="ES256 EdDSA""#,
+        );
+        let nonce = Rejection { nonce: Some("n".into()), ..Denial::DpopNonceRequired.into() };
+        let reply = nonce.reply(&Challenge::default(), &only);
+        assert!(reply.headers.contains(&("dpop-nonce", Cow::Borrowed("n"))));
+    }
+
+    #[test]
     fn bodies_are_problem_details() {
         for denial in Denial::ALL {
-            let reply = Rejection::from(denial).reply(&Challenge::default());
+            let reply = Rejection::from(denial).reply(&Challenge::default(), &Offer::default());
             let body: serde_json::Value = serde_json::from_str(&reply.body).unwrap();
             assert_eq!(body["status"], denial.status());
             assert_eq!(body["code"], denial.code());
             assert_eq!(reply.status, denial.status());
         }
-        let reply = Rejection::from(Denial::KeysUnavailable).reply(&Challenge::default());
+        let reply = Rejection::from(Denial::KeysUnavailable).reply(&Challenge::default(), &Offer::default());
         assert!(reply.headers.contains(&("retry-after", Cow::Borrowed("5"))));
     }
 }

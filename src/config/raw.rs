@@ -31,9 +31,9 @@ pub(super) struct Document {
     pub(super) limits: Limits,
 }
 
-/// One party whose tokens are accepted.
+/// One party whose tokens are accepted: JWTs by its keys (`jwks`), or opaque tokens by asking it (`introspection`).
 #[derive(Debug, Default, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(extend("required" = ["issuer", "jwks"])))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(extend("required" = ["issuer"], "oneOf" = [{ "required": ["jwks"] }, { "required": ["introspection"] }])))]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Provider {
     /// The value of `iss`, byte for byte; or a template such as `https://login.microsoftonline.com/{tenant}/v2.0`.
@@ -53,6 +53,8 @@ pub(super) struct Provider {
     pub(super) algorithms: Option<Vec<String>>,
     /// Where the keys are.
     pub(super) jwks: Option<Jwks>,
+    /// Where to ask about opaque tokens (RFC 7662). Then `algorithms`, `token_types` and `danger_no_expiry` have no meaning.
+    pub(super) introspection: Option<Introspection>,
     /// Values of which the header's `typ` must be one; a token without `typ` counts as `JWT`. Default: `[JWT, at+jwt]`.
     #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub(super) token_types: Option<Vec<String>>,
@@ -67,11 +69,100 @@ pub(super) struct Provider {
     /// Paths of claims that must be there: `[[sub], [tenant, id]]`.
     #[cfg_attr(feature = "schema", schemars(inner(length(min = 1))))]
     pub(super) required_claims: Vec<Vec<String>>,
-    /// Where tokens are. Default: `[{ header: authorization, scheme: Bearer }]`.
+    /// Where tokens are. Default: the `authorization` header with scheme `Bearer`; with `dpop`, scheme `DPoP`, and `Bearer` too if it
+    /// is not required.
     #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub(super) from: Option<Vec<Location>>,
     /// `true`: the token stays in the request for the upstream. Default: `false`.
     pub(super) forward_token: bool,
+    /// Accept tokens that are bound to a key of the client's (RFC 9449). Without it they are refused.
+    pub(super) dpop: Option<Dpop>,
+    /// `true`: only tokens that are bound to the client's certificate (RFC 8705). Those that are so bound are always held to it.
+    /// Default: `false`.
+    pub(super) certificate_bound: bool,
+    /// `true`: bindings of tokens (`cnf`) that are not asked for here are ignored, so that a stolen token is as good as the client's
+    /// own. Default: `false`.
+    pub(super) danger_ignore_confirmation: bool,
+}
+
+/// Where to ask about opaque tokens, and as whom: `client_secret` or `private_key`.
+#[derive(Debug, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(extend("required" = ["uri", "cluster", "client_id"], "oneOf" = [{ "required": ["client_secret"] }, { "required": ["private_key"] }])))]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Introspection {
+    /// Address of the introspection endpoint.
+    pub(super) uri: Option<String>,
+    /// The Envoy cluster that leads there.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
+    pub(super) cluster: Option<String>,
+    /// Our own identifier there.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
+    pub(super) client_id: Option<String>,
+    /// Our secret there.
+    // Secrets are kept as JSON: a value of the wrong type must not get into an error message.
+    #[cfg_attr(feature = "schema", schemars(schema_with = "super::schema::secret"))]
+    pub(super) client_secret: Option<Value>,
+    /// How the secret is sent. Default: `client_secret_basic`.
+    pub(super) authentication: Option<SecretMethod>,
+    /// Our private key there, for assertions (`private_key_jwt`): a JWK, EC with P-256 or OKP with Ed25519.
+    #[cfg_attr(feature = "schema", schemars(schema_with = "super::schema::private_key"))]
+    pub(super) private_key: Option<Value>,
+    /// `aud` of the assertions. Default: the issuer.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
+    pub(super) assertion_audience: Option<String>,
+    /// For one call, `100ms` to `60s`. Default: `5s`.
+    #[cfg_attr(feature = "schema", schemars(schema_with = "super::schema::duration"))]
+    pub(super) timeout: Option<String>,
+    /// How long an answer is kept, `1s` to `1h`; `exp` ends it earlier. A token that is withdrawn passes for as long. Default: `60s`.
+    #[cfg_attr(feature = "schema", schemars(schema_with = "super::schema::duration"))]
+    pub(super) cache_for: Option<String>,
+    /// `true`: the address may be `http`. Default: `false`.
+    pub(super) danger_allow_http: bool,
+}
+
+/// How a client's secret is sent.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub(super) enum SecretMethod {
+    /// In the `Authorization` header.
+    ClientSecretBasic,
+    /// In the body.
+    ClientSecretPost,
+}
+
+/// Demonstrating Proof of Possession (RFC 9449).
+#[derive(Debug, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Dpop {
+    /// `false`: tokens that are not bound are accepted too. Default: `true`.
+    pub(super) required: Option<bool>,
+    /// Algorithms that proofs may use. Default: all but HS*.
+    #[cfg_attr(feature = "schema", schemars(schema_with = "super::schema::algorithms"))]
+    pub(super) algorithms: Option<Vec<String>>,
+    /// How far `iat` of a proof may be from now, either way, `1s` to `10m`. Default: `60s`.
+    #[cfg_attr(feature = "schema", schemars(schema_with = "super::schema::duration"))]
+    pub(super) proof_max_age: Option<String>,
+    /// What clients call this service, such as `https://api.example.com`, if a proxy before this one changes it. Default: the request's
+    /// own scheme and host.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
+    pub(super) origins: Option<Vec<String>>,
+    /// Demand a nonce of ours in each proof, so that none can be made in advance. Default: none is demanded.
+    pub(super) nonce: Option<DpopNonce>,
+}
+
+/// Nonces for proofs.
+#[derive(Debug, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct DpopNonce {
+    /// A nonce is good for this long, and at most for twice as long, `10s` to `24h`. Default: `5m`.
+    #[cfg_attr(feature = "schema", schemars(schema_with = "super::schema::duration"))]
+    pub(super) lifetime: Option<String>,
+    /// 32 bytes in base64url, the same for every proxy that serves the same clients. Default: made up by each proxy.
+    #[cfg_attr(feature = "schema", schemars(schema_with = "super::schema::secret"))]
+    pub(super) secret: Option<Value>,
 }
 
 /// Where a provider's keys are.

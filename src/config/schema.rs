@@ -81,6 +81,18 @@ pub(super) fn jwk_set(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+pub(super) fn secret(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "minLength": 1 })
+}
+
+pub(super) fn private_key(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "required": ["kty", "crv", "d", "x"],
+        "properties": { "kty": { "enum": ["EC", "OKP"] }, "crv": { "enum": ["P-256", "Ed25519"] } },
+    })
+}
+
 pub(super) fn scalar(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": ["string", "number", "boolean"] })
 }

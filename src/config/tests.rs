@@ -1,7 +1,7 @@
 //! Documents and what becomes of them, one line each.
 
 use super::Config;
-use crate::authn::TokenLocation;
+use crate::authn::{TokenLocation, Verification};
 use crate::jose::Algorithm;
 use crate::oidc::{Endpoint, KeySetSource, Timing};
 use serde_json::{Value, json};
@@ -66,7 +66,7 @@ fn defaults_are_strict() {
     assert_eq!(provider.locations, [bearer]);
     assert!(!config.policy().bypass_cors_preflight);
     assert_eq!(config.policy().max_token_bytes, 16384);
-    let KeySetSource::Remote(remote) = &config.key_sources()[0] else { panic!() };
+    let Verification::Keys(KeySetSource::Remote(remote)) = &config.verifications()[0] else { panic!() };
     let day = Duration::from_secs(24 * 3600);
     let timing = Timing {
         timeout: Duration::from_secs(5),
@@ -90,11 +90,7 @@ fn unset_means_deny() {
     check("/providers/corp/issuer", Value::Null, "providers.corp.issuer: expected the value of \"iss\"");
     check("/providers/corp/audiences", Value::Null, "providers.corp.audiences: expected a list of audiences");
     check("/providers/corp/audiences", json!([]), "providers.corp.audiences: expected at least one audience");
-    check(
-        "/providers/corp/jwks",
-        Value::Null,
-        "providers.corp.jwks: expected one of discovery, remote, inline",
-    );
+    check("/providers/corp/jwks", Value::Null, "providers.corp: expected exactly one of jwks, introspection");
     check("/providers/corp/algorithms", json!([]), "providers.corp.algorithms: expected at least one");
     check("/providers/corp/token_types", json!([]), "providers.corp.token_types: expected at least one");
     check("/providers/corp/from", json!([]), "providers.corp.from: expected at least one place");
@@ -146,7 +142,7 @@ fn provider_faults_name_their_place() {
 fn discovery_is_found_below_the_issuer() {
     let config =
         accept("/providers/corp/jwks", json!({"discovery": {"cluster": "idp", "jwks_cluster": "keys"}}));
-    let KeySetSource::Discovery(discovery) = &config.key_sources()[0] else { panic!() };
+    let Verification::Keys(KeySetSource::Discovery(discovery)) = &config.verifications()[0] else { panic!() };
     assert_eq!(discovery.issuer, "https://login.example.com/");
     let uri = "https://login.example.com/.well-known/openid-configuration";
     assert_eq!(discovery.endpoint, Endpoint::parse(uri, "idp").unwrap());
@@ -276,11 +272,11 @@ fn all_faults_are_reported_at_once() {
     let places: Vec<_> = found.iter().map(|fault| fault.split(": ").next().unwrap()).collect();
     let expected = [
         "colour",
+        "providers.a",
         "providers.a.algorithms[0]",
         "providers.a.audience",
         "providers.a.audiences",
         "providers.a.clock_skew",
-        "providers.a.jwks",
         "rules[0].match.path.prefix",
         "rules[0].require.provider",
         "rules[1]",
@@ -295,6 +291,123 @@ fn secrets_are_not_in_faults() {
     document["providers"]["corp"]["algorithms"] = json!(["HS256"]);
     let found = faults(&document).join("\n");
     assert!(!found.is_empty() && !found.contains("c2Vj"), "{found}");
+}
+
+/// `smallest` with an opaque provider in the place of `corp`, changed as `with` does.
+fn opaque(pointer: &str, value: Value) -> Value {
+    let introspection = json!({
+        "uri": "https://login.example.com/introspect", "cluster": "idp", "client_id": "edge", "client_secret": "s",
+    });
+    let mut document = with("/providers/corp/jwks", Value::Null);
+    document["providers"]["corp"]["introspection"] = introspection;
+    if !pointer.is_empty() {
+        let (parent, name) = pointer.rsplit_once('/').unwrap();
+        let parent = document.pointer_mut(&format!("/providers/corp{parent}")).unwrap();
+        parent[name] = value;
+        parent.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+    }
+    document
+}
+
+#[test]
+fn introspection_is_checked() {
+    let key = json!({"kty": "OKP", "crv": "Ed25519",
+        "d": "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"});
+    let accept = |pointer: &str, value: Value| {
+        let found = faults(&opaque(pointer, value.clone()));
+        assert_eq!(found, Vec::<String>::new(), "{pointer} = {value}");
+    };
+    accept("", Value::Null);
+    accept("/introspection/authentication", json!("client_secret_post"));
+    accept("/introspection/cache_for", json!("1h"));
+    accept("/max_lifetime", json!("1h"));
+    let mut by_key = opaque("/introspection/client_secret", Value::Null);
+    by_key["providers"]["corp"]["introspection"]["private_key"] = key.clone();
+    assert_eq!(faults(&by_key), Vec::<String>::new());
+    by_key["providers"]["corp"]["introspection"]["assertion_audience"] = json!("https://as");
+    assert_eq!(faults(&by_key), Vec::<String>::new());
+
+    let check = |pointer: &str, value: Value, expected: &str| {
+        let found = faults(&opaque(pointer, value.clone()));
+        let expected = format!("providers.corp.{expected}");
+        assert!(found.len() == 1 && found[0].starts_with(&expected), "{pointer} = {value}\n{found:#?}");
+    };
+    check("/introspection/uri", Value::Null, "introspection.uri: expected the address");
+    check("/introspection/uri", json!("http://a/"), "introspection.uri: expected https");
+    check("/introspection/cluster", Value::Null, "introspection.cluster: expected the name of a cluster");
+    check("/introspection/client_id", json!(""), "introspection.client_id: expected our identifier");
+    check("/introspection/client_secret", Value::Null, "introspection: expected exactly one of");
+    check("/introspection/client_secret", json!(7), "introspection.client_secret: expected a string");
+    check("/introspection/private_key", key.clone(), "introspection: expected exactly one of");
+    check(
+        "/introspection/assertion_audience",
+        json!("a"),
+        "introspection.assertion_audience: expected private_key",
+    );
+    check("/introspection/cache_for", json!("0s"), "introspection.cache_for: expected");
+    check("/introspection/cache_for", json!("2h"), "introspection.cache_for: expected");
+    check("/introspection/timeout", json!("1ms"), "introspection.timeout: expected");
+    check("/algorithms", json!(["RS256"]), "algorithms: expected nothing beside introspection");
+    check("/token_types", json!(["JWT"]), "token_types: expected nothing beside introspection");
+    check("/danger_no_expiry", json!(true), "danger_no_expiry: expected nothing beside introspection");
+    let jwks = json!({"remote": {"uri": "https://a/", "cluster": "c"}});
+    let found = faults(&opaque("/jwks", jwks));
+    assert_eq!(found, ["providers.corp: expected exactly one of jwks, introspection"]);
+
+    let mut private = key;
+    private["d"] = json!("c2VjcmV0LXNlY3JldA");
+    by_key["providers"]["corp"]["introspection"]["private_key"] = private;
+    let found = faults(&by_key).join("\n");
+    assert!(
+        found.contains("introspection.private_key: expected member \"d\"") && !found.contains("c2Vj"),
+        "{found}"
+    );
+}
+
+#[test]
+fn a_group_asks_one_provider_at_most() {
+    let mut document = opaque("", Value::Null);
+    document["providers"]["other"] = document["providers"]["corp"].clone();
+    document["providers"]["keys"] = smallest()["providers"]["corp"].clone();
+    let any = |names: [&str; 2]| json!({"any": names.map(|name| json!({"provider": name}))});
+    document["rules"][0]["require"] = any(["corp", "keys"]);
+    assert_eq!(faults(&document), Vec::<String>::new(), "one by keys and one by asking");
+    document["rules"][0]["require"] = any(["corp", "other"]);
+    let found = faults(&document);
+    assert!(found.len() == 1 && found[0].contains("at most one provider with introspection"), "{found:?}");
+}
+
+#[test]
+fn bindings_are_checked() {
+    let config = accept("/providers/corp/dpop", json!({}));
+    let provider = &config.policy().providers[0];
+    let dpop = provider.binding.dpop.as_ref().unwrap();
+    assert!(dpop.required && dpop.nonce.is_none() && dpop.origins.is_empty());
+    assert_eq!(dpop.proof_max_age, Duration::from_secs(60));
+    assert_eq!(provider.locations.iter().map(TokenLocation::is_dpop).collect::<Vec<_>>(), [true]);
+    let config =
+        accept("/providers/corp/dpop", json!({"required": false, "origins": ["https://a.example:8443"]}));
+    let locations = &config.policy().providers[0].locations;
+    assert_eq!(locations.iter().map(TokenLocation::is_dpop).collect::<Vec<_>>(), [false, true]);
+    accept("/providers/corp/dpop", json!({"nonce": {"lifetime": "10s", "secret": "A".repeat(43)}}));
+    accept("/providers/corp/certificate_bound", json!(true));
+
+    let dpop = |value: Value, expected: &str| check("/providers/corp/dpop", value, expected);
+    dpop(json!({"algorithms": ["HS256"]}), "providers.corp.dpop.algorithms: expected asymmetric");
+    dpop(json!({"proof_max_age": "11m"}), "providers.corp.dpop.proof_max_age: expected");
+    dpop(json!({"origins": []}), "providers.corp.dpop.origins: expected at least one origin");
+    dpop(json!({"origins": ["api.example.com"]}), "providers.corp.dpop.origins[0]: expected");
+    dpop(json!({"origins": ["https://a/path"]}), "providers.corp.dpop.origins[0]: ");
+    dpop(json!({"nonce": {"lifetime": "1s"}}), "providers.corp.dpop.nonce.lifetime: expected");
+    dpop(json!({"nonce": {"secret": "short"}}), "providers.corp.dpop.nonce.secret: expected 32 bytes");
+    let mut document = with("/providers/corp/dpop", json!({}));
+    document["providers"]["corp"]["from"] = json!([{"header": "authorization", "scheme": "Bearer"}]);
+    assert!(
+        faults(&document)[0]
+            .starts_with("providers.corp.from: expected { header: authorization, scheme: DPoP }")
+    );
+    let from = json!([{"header": "authorization", "scheme": "DPoP"}]);
+    check("/providers/corp/from", from, "providers.corp.from: expected dpop beside");
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod header;
 mod jwa;
 mod jwk;
 mod jws;
+pub mod thumbprint;
 
 pub use header::{HeaderError, JoseHeader};
 pub use jwa::{Algorithm, KeyFamily, Sha2};

@@ -72,6 +72,14 @@ impl ClaimRules {
         now: UnixTime,
     ) -> Result<Option<UnixTime>, ClaimError> {
         self.check_type(header)?;
+        self.check_claims(claims, now)
+    }
+
+    /// Checks claims alone, of a token that has no header.
+    ///
+    /// # Errors
+    /// [`ClaimError`], the first that applies.
+    pub fn check_claims(&self, claims: &ClaimsSet, now: UnixTime) -> Result<Option<UnixTime>, ClaimError> {
         let ends = self.check_dates(claims, now)?;
         self.check_audience(claims)?;
         match self.required_claims.iter().find(|path| claims.get(path).is_none()) {

@@ -109,7 +109,7 @@ impl IdentityMapping {
     /// [`IdentityError`], the first met.
     pub fn apply(
         &self,
-        tokens: &[(ProviderId, VerifiedToken)],
+        tokens: &[(ProviderId, Arc<VerifiedToken>)],
         payload_segment: &[u8],
     ) -> Result<Arc<[HeaderMutation<'static>]>, IdentityError> {
         let mut mutations = Vec::with_capacity(self.headers.len().saturating_add(1));

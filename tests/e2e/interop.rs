@@ -151,7 +151,7 @@ fn judge(authn: &mut Authn, now: UnixTime, token: &[u8]) -> Result<usize, (u16, 
             Step::VerifySignature(job, pending) => {
                 authn.resume(now, *pending, Outcome::Signature(crypto::verify(&job)))
             }
-            Step::AwaitKeys(_, _) => panic!("inline keys are there"),
+            step @ (Step::Await(..) | Step::ReadCertificate(_) | Step::RecordProof(..)) => panic!("{step:?}"),
             Step::Decide(Decision::Forward(Forward { identity, .. })) => return Ok(identity.len()),
             Step::Decide(Decision::Reject(reply)) => return Err((reply.status, reply.denial.code())),
         }

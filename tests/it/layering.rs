@@ -10,13 +10,14 @@ use std::process::Command;
 const FOR_EVERYONE: [&str; 2] = ["json", "time"];
 
 /// What each module of the core may use beside itself and [`FOR_EVERYONE`]; `module::item` allows that item alone.
-const MAY_USE: [(&str, &[&str]); 9] = [
-    ("authn", &["http", "jose", "jwt", "oidc", "policy"]),
-    ("config", &["authn", "http", "jose", "jwt", "oidc", "policy"]),
+const MAY_USE: [(&str, &[&str]); 10] = [
+    ("authn", &["http", "jose", "jwt", "oauth", "oidc", "policy"]),
+    ("config", &["authn", "http", "jose", "jwt", "oauth", "oidc", "policy"]),
     ("http", &[]),
     ("jose", &[]),
     ("json", &[]),
     ("jwt", &["jose"]),
+    ("oauth", &["jose", "jwt", "oidc"]),
     ("oidc", &["jose"]),
     ("policy", &["http", "jose::base64url", "jwt"]),
     ("time", &[]),

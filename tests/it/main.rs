@@ -3,9 +3,12 @@
 //! | module | what it holds |
 //! |---|---|
 //! | `blessed` | committed files that tests render: compared, or rewritten with `DOORWARD_BLESS=1` |
+//! | `bound` | tokens that are bound to a certificate or to a key |
+//! | `host` | a host in virtual time, and what its requests need |
 //! | `hostile_keys` | keys and signatures from the network that are none |
 //! | `keys` | test keys, which sign tokens |
 //! | `layering` | who may import whom, and what the core rests on |
+//! | `opaque` | tokens that their provider is asked about |
 //! | `request` | one request from head to decision, in virtual time |
 //! | `scores` | the table of `docs/vectors.md` |
 //! | `second_opinion` | every verdict compared with jwt-simple's |
@@ -29,9 +32,12 @@
 #![allow(missing_docs, reason = "a test binary has no interface")]
 
 mod blessed;
+mod bound;
+mod host;
 mod hostile_keys;
 mod keys;
 mod layering;
+mod opaque;
 mod request;
 mod scores;
 mod second_opinion;

@@ -133,7 +133,9 @@ impl Bench {
                     authn.resume(now, *pending, Outcome::Signature(verify(&job)))
                 }
                 Step::Decide(decision) => return matches!(decision, Decision::Forward(_)),
-                Step::AwaitKeys(..) => panic!("inline keys are always there"),
+                step @ (Step::Await(..) | Step::ReadCertificate(_) | Step::RecordProof(..)) => {
+                    panic!("{step:?}")
+                }
             }
         }
     }

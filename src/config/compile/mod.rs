@@ -1,14 +1,15 @@
 //! The raw document, checked and turned into what decisions need.
 
+mod binding;
 mod header;
+mod introspection;
 mod provider;
 mod rule;
 
 use super::fault::{ConfigError, Faults, Path};
 use super::{document, duration, raw};
-use crate::authn::{Authn, AuthnPolicy, TrustedIssuer};
+use crate::authn::{Authn, AuthnPolicy, TrustedIssuer, Verification};
 use crate::jwt::ClaimPath;
-use crate::oidc::KeySetSource;
 use crate::policy::{ManagedHeaders, ProviderId};
 use std::collections::HashMap;
 use std::fmt;
@@ -18,7 +19,7 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct Config {
     policy: AuthnPolicy,
-    key_sources: Vec<KeySetSource>,
+    verifications: Vec<Verification>,
 }
 
 impl Config {
@@ -33,7 +34,7 @@ impl Config {
             (Some(config), None) => Ok(config),
             (_, Some(error)) => Err(error),
             // A document that could not be read has left a fault.
-            (None, None) => Ok(Self { policy: AuthnPolicy::default(), key_sources: Vec::new() }),
+            (None, None) => Ok(Self { policy: AuthnPolicy::default(), verifications: Vec::new() }),
         }
     }
 
@@ -42,30 +43,34 @@ impl Config {
         &self.policy
     }
 
-    /// Where each provider's keys come from, in the order of the policy's providers.
-    pub fn key_sources(&self) -> &[KeySetSource] {
-        &self.key_sources
+    /// How each provider's tokens are verified, in the order of the policy's providers.
+    pub fn verifications(&self) -> &[Verification] {
+        &self.verifications
     }
 
     /// The machine that decides by this configuration; `seed` as for [`Authn::new`].
     pub fn into_authn(self, seed: u64) -> Authn {
-        Authn::new(self.policy, self.key_sources, seed)
+        Authn::new(self.policy, self.verifications, seed)
     }
 }
 
 fn compile(document: raw::Document, faults: &mut Faults) -> Config {
     let root = Path::default();
-    let mut compiler = Compiler { faults, ids: HashMap::new(), issuers: HashMap::new() };
-    for (index, name) in document.providers.keys().enumerate() {
+    let mut compiler =
+        Compiler { faults, ids: HashMap::new(), introspected: Vec::new(), issuers: HashMap::new() };
+    for (index, (name, provider)) in document.providers.iter().enumerate() {
         compiler.ids.insert(name.clone(), ProviderId(index));
+        if provider.introspection.is_some() {
+            compiler.introspected.push(ProviderId(index));
+        }
     }
-    let (mut providers, mut key_sources) = (Vec::new(), Vec::new());
+    let (mut providers, mut verifications) = (Vec::new(), Vec::new());
     for (index, (name, provider)) in document.providers.into_iter().enumerate() {
         let path = root.member("providers").member(&name);
         // A provider at fault leaves a gap that nobody sees: the document is refused.
-        if let Some((provider, source)) = compiler.provider(&path, name, ProviderId(index), provider) {
+        if let Some((provider, verification)) = compiler.provider(&path, name, ProviderId(index), provider) {
             providers.push(provider);
-            key_sources.push(source);
+            verifications.push(verification);
         }
     }
     let rules = compiler.rules(&root.member("rules"), document.rules);
@@ -83,13 +88,15 @@ fn compile(document: raw::Document, faults: &mut Faults) -> Config {
         bypass_cors_preflight: document.bypass_cors_preflight,
         max_token_bytes,
     };
-    Config { policy, key_sources }
+    Config { policy, verifications }
 }
 
 /// The state of one compilation. Providers, rules and headers are compiled in the modules of these names.
 struct Compiler<'f> {
     faults: &'f mut Faults,
     ids: HashMap<String, ProviderId>,
+    /// Providers that are asked about their tokens.
+    introspected: Vec<ProviderId>,
     issuers: HashMap<String, Vec<TrustedIssuer>>,
 }
 

@@ -1,7 +1,7 @@
 //! Providers: issuer, keys, and where tokens are.
 
 use super::{Compiler, is_token};
-use crate::authn::{Provider, TokenLocation, TrustedIssuer};
+use crate::authn::{DpopRules, Provider, TokenLocation, TrustedIssuer, Verification};
 use crate::config::fault::Path;
 use crate::config::raw;
 use crate::jose::{Algorithm, JwkSet, KeyOrigin};
@@ -14,9 +14,9 @@ use std::time::Duration;
 
 const DEFAULT_CLOCK_SKEW: Duration = Duration::from_secs(60);
 const MAX_CLOCK_SKEW: Duration = Duration::from_secs(600);
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
-const MAX_TIMEOUT: Duration = Duration::from_secs(60);
-const MIN_TIMEOUT: Duration = Duration::from_millis(100);
+pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const MAX_TIMEOUT: Duration = Duration::from_secs(60);
+pub(super) const MIN_TIMEOUT: Duration = Duration::from_millis(100);
 const DEFAULT_REFRESH: Duration = Duration::from_secs(300);
 const MIN_REFRESH: Duration = Duration::from_secs(1);
 const MAX_REFRESH: Duration = Duration::from_secs(24 * 3600);
@@ -33,10 +33,30 @@ impl Compiler<'_> {
         name: String,
         id: ProviderId,
         raw: raw::Provider,
-    ) -> Option<(Provider, KeySetSource)> {
+    ) -> Option<(Provider, Verification)> {
         self.issuer(path, id, &raw);
+        let is_introspected = raw.introspection.is_some();
+        if is_introspected {
+            self.check_for_opaque_tokens(path, &raw);
+        }
         let algorithms = self.algorithms(&path.member("algorithms"), raw.algorithms.as_deref());
-        let source = self.key_source(&path.member("jwks"), raw.jwks, &algorithms, raw.issuer.as_deref());
+        let binding = self.binding(path, raw.dpop, raw.certificate_bound, raw.danger_ignore_confirmation);
+        let issuer = raw.issuer.as_deref();
+        let verification = match (raw.jwks, raw.introspection) {
+            (Some(jwks), None) => {
+                let source = self.key_source(&path.member("jwks"), jwks, &algorithms, issuer);
+                source.map(Verification::Keys)
+            }
+            (None, Some(introspection)) => {
+                let path = path.member("introspection");
+                let introspection = self.introspection(&path, introspection, issuer);
+                introspection.map(|introspection| Verification::Introspection(Box::new(introspection)))
+            }
+            (Some(_), Some(_)) | (None, None) => {
+                self.faults.add(path, "expected exactly one of jwks, introspection");
+                None
+            }
+        };
         let audiences = self.audiences(path, raw.audiences, raw.danger_any_audience);
         let token_types = self.token_types(&path.member("token_types"), raw.token_types);
         let skew_path = path.member("clock_skew");
@@ -49,16 +69,37 @@ impl Compiler<'_> {
         let required_claims = required_claims
             .filter_map(|(i, segments)| self.claim_path(&required.item(i), segments))
             .collect();
-        let locations = self.locations(&path.member("from"), raw.from);
+        let locations = self.locations(&path.member("from"), raw.from, binding.dpop.as_ref());
         let claims = ClaimRules {
             audiences,
             token_types,
-            allow_no_expiry: raw.danger_no_expiry,
+            // Whoever is asked says that a token is active now, with "exp" or without (RFC 7662 section 2.2).
+            allow_no_expiry: raw.danger_no_expiry || is_introspected,
             clock_skew: clock_skew.unwrap_or(DEFAULT_CLOCK_SKEW),
             max_lifetime,
             required_claims,
         };
-        Some((Provider { name, algorithms, claims, locations, forward_token: raw.forward_token }, source?))
+        let forward_token = raw.forward_token;
+        let provider =
+            Provider { name, algorithms, claims, locations, forward_token, is_introspected, binding };
+        Some((provider, verification?))
+    }
+
+    /// Members that are about JWTs, and would have no effect.
+    fn check_for_opaque_tokens(&mut self, path: &Path, raw: &raw::Provider) {
+        for (member, is_there) in [
+            ("algorithms", raw.algorithms.is_some()),
+            ("token_types", raw.token_types.is_some()),
+            ("danger_no_expiry", raw.danger_no_expiry),
+        ] {
+            if is_there {
+                self.faults
+                    .add(&path.member(member), "expected nothing beside introspection: it is about JWTs");
+            }
+        }
+        if raw.issuer.as_ref().is_some_and(|issuer| issuer.contains('{')) {
+            self.faults.add(&path.member("issuer"), "expected an issuer without parts beside introspection");
+        }
     }
 
     fn issuer(&mut self, path: &Path, id: ProviderId, raw: &raw::Provider) {
@@ -91,7 +132,7 @@ impl Compiler<'_> {
         }
     }
 
-    fn algorithms(&mut self, path: &Path, names: Option<&[String]>) -> Vec<Algorithm> {
+    pub(super) fn algorithms(&mut self, path: &Path, names: Option<&[String]>) -> Vec<Algorithm> {
         let Some(names) = names else {
             return Algorithm::ALL.into_iter().filter(|algorithm| !algorithm.is_symmetric()).collect();
         };
@@ -114,11 +155,10 @@ impl Compiler<'_> {
     fn key_source(
         &mut self,
         path: &Path,
-        raw: Option<raw::Jwks>,
+        raw: raw::Jwks,
         algorithms: &[Algorithm],
         issuer: Option<&str>,
     ) -> Option<KeySetSource> {
-        let raw = self.faults.expect(path, raw, "one of discovery, remote, inline")?;
         if let Some(symmetric) = algorithms.iter().find(|algorithm| algorithm.is_symmetric())
             && !matches!(raw, raw::Jwks::Inline(_))
         {
@@ -202,12 +242,12 @@ impl Compiler<'_> {
         }))
     }
 
-    fn cluster(&mut self, path: &Path, cluster: Option<String>) -> Option<String> {
+    pub(super) fn cluster(&mut self, path: &Path, cluster: Option<String>) -> Option<String> {
         let cluster = cluster.filter(|cluster| !cluster.is_empty());
         self.faults.expect(&path.member("cluster"), cluster, "the name of a cluster")
     }
 
-    fn endpoint(
+    pub(super) fn endpoint(
         &mut self,
         path: &Path,
         uri: Option<&str>,
@@ -253,14 +293,29 @@ impl Compiler<'_> {
         types.unwrap_or_else(|| vec!["JWT".to_owned(), "at+jwt".to_owned()])
     }
 
-    fn locations(&mut self, path: &Path, raw: Option<Vec<raw::Location>>) -> Vec<TokenLocation> {
+    fn locations(
+        &mut self,
+        path: &Path,
+        raw: Option<Vec<raw::Location>>,
+        dpop: Option<&DpopRules>,
+    ) -> Vec<TokenLocation> {
         let Some(raw) = raw else {
-            let (name, scheme) = ("authorization".to_owned(), Some("Bearer".to_owned()));
-            return vec![TokenLocation::Header { name, scheme }];
+            let bearer = dpop.is_none_or(|dpop| !dpop.required).then(|| authorization("Bearer"));
+            return bearer.into_iter().chain(dpop.map(|_| authorization("DPoP"))).collect();
         };
         self.expect_some(path, &raw, "place");
         let locations = raw.into_iter().enumerate();
-        locations.filter_map(|(index, raw)| self.location(&path.item(index), raw)).collect()
+        let locations: Vec<_> =
+            locations.filter_map(|(index, raw)| self.location(&path.item(index), raw)).collect();
+        let has_dpop = locations.iter().any(TokenLocation::is_dpop);
+        if dpop.is_some() && !has_dpop {
+            self.faults
+                .add(path, "expected { header: authorization, scheme: DPoP } among the places, for dpop");
+        }
+        if dpop.is_none() && has_dpop {
+            self.faults.add(path, "expected dpop beside a place with scheme DPoP");
+        }
+        locations
     }
 
     fn location(&mut self, path: &Path, raw: raw::Location) -> Option<TokenLocation> {
@@ -314,4 +369,8 @@ impl Compiler<'_> {
             }
         }
     }
+}
+
+fn authorization(scheme: &str) -> TokenLocation {
+    TokenLocation::Header { name: "authorization".to_owned(), scheme: Some(scheme.to_owned()) }
 }

@@ -163,12 +163,22 @@ impl Compiler<'_> {
         if alternatives.is_empty() { None } else { Some(AnyOf { alternatives, allow_missing }) }
     }
 
-    /// A token's issuer must lead to one provider of the group.
+    /// A token must lead to one provider of the group: a JWT by its issuer, and an opaque one, which names nobody, to the only one
+    /// that is asked.
     fn check_issuers(&mut self, path: &Path, alternatives: &[ProviderRequirement]) {
+        let mut asked: Vec<_> = alternatives.iter().map(|alternative| alternative.provider).collect();
+        asked.retain(|id| self.introspected.contains(id));
+        asked.sort();
+        asked.dedup();
+        if asked.len() > 1 {
+            let message = "expected at most one provider with introspection in a group: an opaque token names no issuer";
+            self.faults.add(path, message);
+        }
         let in_group = |id: ProviderId| alternatives.iter().any(|alternative| alternative.provider == id);
         let mut shared: Vec<&String> = Vec::new();
         for (issuer, trusted) in &self.issuers {
-            if trusted.iter().filter(|trusted| in_group(trusted.provider)).count() > 1 {
+            let by_keys = |id: ProviderId| in_group(id) && !self.introspected.contains(&id);
+            if trusted.iter().filter(|trusted| by_keys(trusted.provider)).count() > 1 {
                 shared.push(issuer);
             }
         }

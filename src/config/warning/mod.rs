@@ -7,8 +7,9 @@ mod coverage;
 
 use super::Config;
 use super::fault::Path;
-use crate::authn::{Provider, TokenLocation};
+use crate::authn::{Provider, TokenLocation, Verification};
 use crate::jwt::ClaimPath;
+use crate::oauth::Introspection;
 use crate::oidc::KeySetSource;
 use crate::policy::{Enforcement, ProviderId, RuleAction, WhenMissing};
 use coverage::Coverage;
@@ -17,6 +18,9 @@ use std::time::Duration;
 
 /// Clocks that are kept by NTP differ by less than a second.
 const LONG_SKEW: Duration = Duration::from_secs(300);
+
+/// A token that is withdrawn should not pass for long.
+const LONG_CACHE: Duration = Duration::from_secs(300);
 
 /// One choice worth a second look.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,11 +42,17 @@ impl Config {
     pub fn warnings(&self) -> Vec<Warning> {
         let mut found = Found::default();
         let providers = &self.policy().providers;
-        for (index, (provider, source)) in providers.iter().zip(self.key_sources()).enumerate() {
+        for (index, (provider, verification)) in providers.iter().zip(self.verifications()).enumerate() {
             let path = Path::default().member("providers").member(&provider.name);
             found.claims(&path, provider);
             found.locations(&path.member("from"), provider);
-            found.keys(&path.member("jwks"), source);
+            match verification {
+                Verification::Keys(source) => found.keys(&path.member("jwks"), source),
+                Verification::Introspection(introspection) => {
+                    found.introspection(&path.member("introspection"), introspection);
+                }
+            }
+            found.binding(&path, provider);
             if !self.is_used(ProviderId(index)) {
                 found.add(&path, "no rule requires this provider: its tokens are never accepted");
             }
@@ -94,7 +104,7 @@ impl Found {
             );
             self.add(&path.member("clock_skew"), message);
         }
-        if claims.allow_no_expiry {
+        if claims.allow_no_expiry && !provider.is_introspected {
             self.add(
                 &path.member("danger_no_expiry"),
                 "a token without exp is accepted until its key is withdrawn, whoever has stolen it",
@@ -131,6 +141,38 @@ impl Found {
             &path.member(kind).member("danger_allow_http"),
             "keys may be fetched without TLS: whoever can change them on the way can forge tokens",
         );
+    }
+
+    fn introspection(&mut self, path: &Path, introspection: &Introspection) {
+        if introspection.endpoint.scheme == "http" {
+            self.add(
+                &path.member("danger_allow_http"),
+                "tokens and our credentials are sent without TLS: whoever is on the way can read them, and vouch for any token",
+            );
+        }
+        if introspection.cache_for > LONG_CACHE {
+            let message = format_args!(
+                "a token that is withdrawn passes for up to {:?} longer",
+                introspection.cache_for
+            );
+            self.add(&path.member("cache_for"), message);
+        }
+    }
+
+    fn binding(&mut self, path: &Path, provider: &Provider) {
+        let binding = &provider.binding;
+        if binding.ignore_unchecked {
+            self.add(
+                &path.member("danger_ignore_confirmation"),
+                "a token that its issuer has bound to one client is accepted from whoever holds it",
+            );
+        }
+        if binding.dpop.as_ref().is_some_and(|dpop| !dpop.required) {
+            self.add(
+                &path.member("dpop").member("required"),
+                "tokens that are not bound are accepted too: a stolen one passes",
+            );
+        }
     }
 
     fn rules(&mut self, config: &Config) {
@@ -237,6 +279,11 @@ mod tests {
         corp(&[("jwks", remote)], &["jwks.remote.danger_allow_http"]);
         let discovery = json!({"discovery": {"cluster": "c", "danger_allow_http": true}});
         corp(&[("jwks", discovery)], &["jwks.discovery.danger_allow_http"]);
+        corp(&[("danger_ignore_confirmation", json!(true))], &["danger_ignore_confirmation"]);
+        let introspection = json!({"uri": "http://a/", "cluster": "c", "client_id": "e", "client_secret": "s",
+            "danger_allow_http": true});
+        let asked = [("jwks", Value::Null), ("introspection", introspection)];
+        corp(&asked, &["introspection.danger_allow_http"]);
     }
 
     #[test]
@@ -245,6 +292,11 @@ mod tests {
             json!({"inline": {"keys": [{"kty": "oct", "k": "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"}]}});
         corp(&[("jwks", secret), ("algorithms", json!(["RS256", "HS256"]))], &["algorithms[1]"]);
         corp(&[("clock_skew", json!("301s"))], &["clock_skew"]);
+        corp(&[("dpop", json!({"required": false}))], &["dpop.required"]);
+        corp(&[("dpop", json!({}))], &[]);
+        let introspection = json!({"uri": "https://a/", "cluster": "c", "client_id": "e", "client_secret": "s",
+            "cache_for": "10m"});
+        corp(&[("jwks", Value::Null), ("introspection", introspection)], &["introspection.cache_for"]);
         corp(&[("from", json!([{"query": "t"}, {"cookie": "t"}]))], &["from[0].query", "from[1].cookie"]);
     }
 

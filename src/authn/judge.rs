@@ -1,0 +1,375 @@
+//! The part of a decision that depends on tokens: find one, check it, and go on until an effect is needed or all is settled.
+
+use super::bearer::{self, BearerError, FoundToken};
+use super::binding::Proving;
+use super::decision::{Decision, Evidence, Forward};
+use super::machine::{Awaited, Outcome, Pending, Progress, Step, Verifier};
+use super::policy::{AuthnPolicy, Provider, TrustedIssuer};
+use super::rejection::{Denial, Rejection};
+use crate::jose::crypto::{SignatureJob, Verdict};
+use crate::jose::{HeaderError, Jwk, JwsError};
+use crate::jwt::{ClaimError, UnverifiedJwt, UnverifiedJwtError, VerifiedToken};
+use crate::oauth::{IntrospectionAnswer, TokenDigest};
+use crate::oidc::KeyAnswer;
+use crate::policy::{AnyOf, IdentityError, ProviderId, Unmet};
+use crate::time::UnixTime;
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+/// What a request was in the middle of.
+#[derive(Debug)]
+pub(super) enum Stage<'r> {
+    /// Waiting; if in vain, it is denied for this.
+    Awaiting(Rejection),
+    /// The signature of its token is being checked.
+    Signature(Candidate<'r>),
+    /// The token is verified; what it is bound to is being proved.
+    Binding(Verified<'r>, Proving<'r>),
+}
+
+/// A JWT whose signature is being checked.
+#[derive(Debug)]
+pub(super) struct Candidate<'r> {
+    place: Place<'r>,
+    jwt: UnverifiedJwt<'r>,
+    ends: Option<UnixTime>,
+    signature: Arc<[u8]>,
+    /// Keys still to be tried, last first.
+    keys: Vec<Arc<Jwk>>,
+}
+
+/// Whose token it is, and where it was.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'r> {
+    pub(super) provider: ProviderId,
+    /// In the provider's `locations`.
+    location: usize,
+    /// Whether it came with the scheme of DPoP.
+    pub(super) is_dpop: bool,
+    /// The token itself.
+    pub(super) text: &'r [u8],
+}
+
+impl fmt::Debug for Place<'_> {
+    /// The token is a credential and is not shown.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Place")
+            .field("provider", &self.provider)
+            .field("location", &self.location)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A token that its provider vouches for.
+#[derive(Debug)]
+pub(super) struct Verified<'r> {
+    pub(super) place: Place<'r>,
+    pub(super) token: Arc<VerifiedToken>,
+    /// base64url.
+    payload: Cow<'r, [u8]>,
+}
+
+/// Judges by one policy, what its providers say, and one instant.
+pub(super) struct Judge<'a> {
+    pub(super) policy: &'a AuthnPolicy,
+    /// The rule that the request is judged by, by its place.
+    pub(super) rule: usize,
+    pub(super) verifiers: &'a mut [Verifier],
+    /// Shared by all workers.
+    pub(super) secret: Option<&'a [u8; 32]>,
+    pub(super) now: UnixTime,
+}
+
+impl<'a> Judge<'a> {
+    /// Goes on after an effect.
+    pub(super) fn resume<'r>(
+        &mut self,
+        progress: Progress<'r>,
+        stage: Stage<'r>,
+        outcome: Outcome,
+    ) -> Step<'r> {
+        match (stage, outcome) {
+            (Stage::Signature(candidate), Outcome::Signature(Verdict::Valid)) => {
+                let payload = candidate.jwt.jws().unverified_payload_segment();
+                let Candidate { place, jwt, ends, .. } = candidate;
+                let Some(token) = jwt.verified(Verdict::Valid, ends) else {
+                    return self.refuse(place.rejection(Denial::SignatureInvalid));
+                };
+                let token = Arc::new(token);
+                self.bind(progress, Verified { place, token, payload: Cow::Borrowed(payload) })
+            }
+            (Stage::Signature(candidate), Outcome::Signature(Verdict::Invalid)) => {
+                self.try_next_key(progress, candidate)
+            }
+            (Stage::Awaiting(rejection), Outcome::Unavailable) => self.refuse(rejection),
+            (Stage::Binding(verified, proving), outcome) => {
+                self.go_on_binding(progress, verified, proving, outcome)
+            }
+            (Stage::Awaiting(_) | Stage::Signature(_), _) => self.refuse(Denial::InternalError),
+        }
+    }
+
+    /// Goes through the groups of the requirement until one needs an effect.
+    pub(super) fn advance<'r>(&mut self, mut progress: Progress<'r>) -> Step<'r> {
+        while let Some(group) = self.policy.group(progress.rule, progress.groups_done) {
+            match bearer::find(&progress.head, &self.policy.locations(group)) {
+                Ok(Some(found)) => return self.take_token(progress, group, found),
+                Ok(None) if group.allow_missing => {
+                    progress.groups_done = progress.groups_done.saturating_add(1);
+                }
+                Ok(None) => return self.refuse(Denial::TokenMissing),
+                Err(BearerError::Repeated) => return self.refuse(Denial::TokenRepeated),
+                Err(BearerError::Malformed) => return self.refuse(Denial::CredentialsMalformed),
+            }
+        }
+        match finish(self.policy, progress) {
+            Ok(forward) => Step::Decide(Decision::Forward(forward)),
+            Err(denial) => self.refuse(denial),
+        }
+    }
+
+    fn take_token<'r>(
+        &mut self,
+        progress: Progress<'r>,
+        group: &AnyOf,
+        found: FoundToken<'r, '_>,
+    ) -> Step<'r> {
+        match identify(self.policy, group, found.token) {
+            Ok(Identified::Jwt(jwt, trusted)) => self.take_jwt(progress, jwt, trusted, found),
+            Ok(Identified::Opaque(provider)) => self.take_opaque(progress, provider, found),
+            Err(rejection) => self.refuse(rejection.by_dpop(found.location.is_dpop())),
+        }
+    }
+
+    /// Everything that can be said of a JWT without its signature; the cheap refusals come first.
+    fn take_jwt<'r>(
+        &mut self,
+        progress: Progress<'r>,
+        jwt: UnverifiedJwt<'r>,
+        trusted: &TrustedIssuer,
+        found: FoundToken<'r, '_>,
+    ) -> Step<'r> {
+        let id = trusted.provider;
+        let is_dpop = found.location.is_dpop();
+        let rejection = |denial| Rejection::of(id, denial).by_dpop(is_dpop).about(&jwt);
+        let refuse = |judge: &Self, denial| judge.refuse(rejection(denial));
+        let checked = check(self.policy, self.now, &jwt, trusted, found);
+        let (place, ends) = match checked {
+            Ok(checked) => checked,
+            Err(denial) => return refuse(self, denial),
+        };
+        let Ok(signature) = jwt.jws().decode_signature() else {
+            return refuse(self, Denial::TokenMalformed);
+        };
+        let header = jwt.jws().unverified_header();
+        let Some(Verifier::Keys(key_set)) = self.verifiers.get_mut(id.0) else {
+            return refuse(self, Denial::InternalError);
+        };
+        let mut keys = match key_set.look_up(self.now, header.key_id.as_deref(), header.algorithm) {
+            KeyAnswer::Keys(keys) => keys,
+            KeyAnswer::Wait => {
+                let stage = Stage::Awaiting(rejection(Denial::KeysUnavailable));
+                return Step::Await(Awaited::Keys(id), Box::new(Pending { progress, stage }));
+            }
+            KeyAnswer::NotFound => return refuse(self, Denial::KeyNotFound),
+            KeyAnswer::Unavailable => return refuse(self, Denial::KeysUnavailable),
+        };
+        keys.reverse();
+        let candidate = Candidate { place, jwt, ends, signature: signature.into(), keys };
+        self.try_next_key(progress, candidate)
+    }
+
+    fn try_next_key<'r>(&self, progress: Progress<'r>, mut candidate: Candidate<'r>) -> Step<'r> {
+        let Some(key) = candidate.keys.pop() else {
+            let rejection = candidate.place.rejection(Denial::SignatureInvalid);
+            return self.refuse(rejection.about(&candidate.jwt));
+        };
+        let job = SignatureJob {
+            algorithm: candidate.jwt.jws().unverified_header().algorithm,
+            key,
+            signing_input: candidate.jwt.jws().signing_input(),
+            signature: Arc::clone(&candidate.signature),
+        };
+        let stage = Stage::Signature(candidate);
+        Step::VerifySignature(job, Box::new(Pending { progress, stage }))
+    }
+
+    /// What its issuer says of an opaque token.
+    fn take_opaque<'r>(
+        &mut self,
+        progress: Progress<'r>,
+        id: ProviderId,
+        found: FoundToken<'r, '_>,
+    ) -> Step<'r> {
+        let is_dpop = found.location.is_dpop();
+        let refuse = |judge: &Self, denial| judge.refuse(Rejection::of(id, denial).by_dpop(is_dpop));
+        let Some(provider) = self.policy.provider(id) else { return refuse(self, Denial::InternalError) };
+        let Some(place) = Place::of(id, provider, found) else {
+            return refuse(self, Denial::IssuerNotAllowed);
+        };
+        let Some(Verifier::Introspection(machine)) = self.verifiers.get_mut(id.0) else {
+            return refuse(self, Denial::InternalError);
+        };
+        let trace = progress.head.trace_parent();
+        let vouched = match machine.look_up(self.now, found.token, trace.map(|trace| trace.text)) {
+            IntrospectionAnswer::Active(vouched) => vouched,
+            IntrospectionAnswer::Inactive => return refuse(self, Denial::TokenInactive),
+            IntrospectionAnswer::Unavailable => return refuse(self, Denial::IntrospectionUnavailable),
+            IntrospectionAnswer::Wait => {
+                let stage = Stage::Awaiting(Rejection::of(id, Denial::IntrospectionUnavailable));
+                let awaited = Awaited::Introspection(id, TokenDigest::of(found.token));
+                return Step::Await(awaited, Box::new(Pending { progress, stage }));
+            }
+        };
+        let claims = vouched.token.claims();
+        let issuer = claims.string("iss");
+        let denial = match issuer {
+            Err(error) => Some(denial_of(&error)),
+            // RFC 7662 section 2.2: "iss" is optional. The endpoint is the issuer's own.
+            Ok(Some(issuer)) if issuer != machine.settings().issuer => Some(Denial::IssuerNotAllowed),
+            Ok(_) => provider.claims.check_claims(claims, self.now).err().map(|error| denial_of(&error)),
+        };
+        if let Some(denial) = denial {
+            return self.refuse(place.rejection(denial).with(Evidence::of_claims(claims)));
+        }
+        let payload = Cow::Owned(vouched.payload.clone().into_bytes());
+        self.bind(progress, Verified { place, token: Arc::clone(&vouched.token), payload })
+    }
+
+    /// A token that is whoever's it says: does it meet the group?
+    pub(super) fn accept<'r>(&mut self, mut progress: Progress<'r>, verified: Verified<'r>) -> Step<'r> {
+        let Verified { place, token, payload } = verified;
+        let Some(group) = self.policy.group(progress.rule, progress.groups_done) else {
+            return self.refuse(Denial::InternalError);
+        };
+        if let Err(unmet) = group.check(place.provider, token.claims()) {
+            let rejection = match unmet {
+                Unmet::Scopes(scopes) => {
+                    Rejection { scopes: Some(scopes), ..place.rejection(Denial::ScopeMissing) }
+                }
+                Unmet::Condition => place.rejection(Denial::ClaimNotAllowed),
+            };
+            return self.refuse(rejection.with(Evidence::of(&token)));
+        }
+        if progress.passed.is_empty() {
+            progress.payload = payload;
+        }
+        progress.passed.push((place.provider, token));
+        progress.used.push((place.provider, place.location));
+        progress.groups_done = progress.groups_done.saturating_add(1);
+        self.advance(progress)
+    }
+
+    pub(super) fn refuse<'r>(&self, rejection: impl Into<Rejection>) -> Step<'r> {
+        let rejection = Rejection { rule: Some(self.rule), ..rejection.into() };
+        let offer = self.policy.offer(self.rule);
+        Step::Decide(Decision::Reject(rejection.reply(&self.policy.challenge, &offer)))
+    }
+}
+
+impl<'r> Place<'r> {
+    /// `None` in another provider's place: a token there proves nothing about this one.
+    fn of(id: ProviderId, provider: &Provider, found: FoundToken<'r, '_>) -> Option<Self> {
+        let location = provider.locations.iter().position(|location| location == found.location)?;
+        Some(Self { provider: id, location, is_dpop: found.location.is_dpop(), text: found.token })
+    }
+
+    pub(super) fn rejection(&self, denial: Denial) -> Rejection {
+        Rejection::of(self.provider, denial).by_dpop(self.is_dpop)
+    }
+}
+
+enum Identified<'r, 'p> {
+    Jwt(UnverifiedJwt<'r>, &'p TrustedIssuer),
+    Opaque(ProviderId),
+}
+
+/// The provider whose token this is: by `iss` for a JWT, and else the one of the group that is asked about its tokens.
+fn identify<'r, 'p>(
+    policy: &'p AuthnPolicy,
+    group: &AnyOf,
+    token: &'r [u8],
+) -> Result<Identified<'r, 'p>, Rejection> {
+    if token.len() > policy.max_token_bytes {
+        return Err(Denial::TokenTooLarge.into());
+    }
+    let asked = policy.introspected(group);
+    let jwt = match (UnverifiedJwt::parse(token), asked) {
+        (Ok(jwt), _) => jwt,
+        (Err(_), Some(asked)) => return Ok(Identified::Opaque(asked)),
+        (Err(UnverifiedJwtError::Jws(JwsError::Header(HeaderError::UnsupportedAlgorithm))), None) => {
+            return Err(Denial::AlgorithmNotAllowed.into());
+        }
+        (Err(UnverifiedJwtError::Jws(_) | UnverifiedJwtError::Claims(_)), None) => {
+            return Err(Denial::TokenMalformed.into());
+        }
+    };
+    // A JWT names its issuer, and nobody else is told of it.
+    let issuer = jwt.unverified_claims().string("iss").ok().flatten();
+    let trusted = issuer.and_then(|issuer| policy.find_issuer(issuer, group));
+    match trusted {
+        Some(trusted) if asked == Some(trusted.provider) => Ok(Identified::Opaque(trusted.provider)),
+        Some(trusted) => Ok(Identified::Jwt(jwt, trusted)),
+        None => Err(Rejection::from(Denial::IssuerNotAllowed).about(&jwt)),
+    }
+}
+
+/// Checks everything but the signature. Where the token was, and when it ends.
+fn check<'r>(
+    policy: &AuthnPolicy,
+    now: UnixTime,
+    jwt: &UnverifiedJwt<'_>,
+    trusted: &TrustedIssuer,
+    found: FoundToken<'r, '_>,
+) -> Result<(Place<'r>, Option<UnixTime>), Denial> {
+    let (header, claims) = (jwt.jws().unverified_header(), jwt.unverified_claims());
+    let provider = policy.provider(trusted.provider).ok_or(Denial::InternalError)?;
+    let place = Place::of(trusted.provider, provider, found).ok_or(Denial::IssuerNotAllowed)?;
+    if !provider.algorithms.contains(&header.algorithm) {
+        return Err(Denial::AlgorithmNotAllowed);
+    }
+    if !trusted.bindings.iter().all(|binding| binding.holds(claims)) {
+        return Err(Denial::IssuerMismatch);
+    }
+    let ends = provider.claims.check(header, claims, now).map_err(|error| denial_of(&error))?;
+    Ok((place, ends))
+}
+
+fn finish<'r>(policy: &AuthnPolicy, progress: Progress<'r>) -> Result<Forward<'r>, Rejection> {
+    let first = progress.passed.first();
+    let identity = match first {
+        None => Arc::default(),
+        Some((id, token)) => {
+            let identity = policy.identity.apply(&progress.passed, &progress.payload);
+            identity.map_err(|error| {
+                let denial = match error {
+                    IdentityError::Missing(_) => Denial::IdentityClaimMissing,
+                    IdentityError::Unsafe(_) | IdentityError::TooLong(_) => Denial::IdentityClaimUnsafe,
+                };
+                Rejection::of(*id, denial).with(Evidence::of(token))
+            })?
+        }
+    };
+    let mut mutations = progress.mutations;
+    let used = progress.used.iter().filter_map(|(id, place)| {
+        let provider = policy.provider(*id).filter(|provider| !provider.forward_token)?;
+        provider.locations.get(*place)
+    });
+    mutations.extend(bearer::strip(&progress.head, &used.collect::<Vec<_>>()));
+    let provider = first.map(|(id, _)| *id);
+    Ok(Forward { mutations, identity, provider, reported: None })
+}
+
+fn denial_of(error: &ClaimError) -> Denial {
+    match error {
+        ClaimError::Malformed(_) | ClaimError::TooManyAudiences => Denial::ClaimMalformed,
+        ClaimError::Missing(_) => Denial::ClaimMissing,
+        ClaimError::TokenType => Denial::TokenTypeNotAllowed,
+        ClaimError::Expired => Denial::TokenExpired,
+        ClaimError::NotYetValid => Denial::TokenNotYetValid,
+        ClaimError::IssuedInFuture => Denial::TokenIssuedInFuture,
+        ClaimError::LifetimeTooLong => Denial::TokenLifetimeTooLong,
+        ClaimError::Audience => Denial::AudienceNotAllowed,
+    }
+}
