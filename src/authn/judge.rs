@@ -338,19 +338,18 @@ fn check<'r>(
 
 fn finish<'r>(policy: &AuthnPolicy, progress: Progress<'r>) -> Result<Forward<'r>, Rejection> {
     let first = progress.passed.first();
-    let identity = match first {
-        None => Arc::default(),
-        Some((id, token)) => {
-            let identity = policy.identity.apply(&progress.passed, &progress.payload);
-            identity.map_err(|error| {
-                let denial = match error {
-                    IdentityError::Missing(_) => Denial::IdentityClaimMissing,
-                    IdentityError::Unsafe(_) | IdentityError::TooLong(_) => Denial::IdentityClaimUnsafe,
-                };
-                Rejection::of(*id, denial).with(Evidence::of(token))
-            })?
-        }
-    };
+    let (mut identity, mut state) = (Arc::default(), Vec::new());
+    if let Some((id, token)) = first {
+        let refuse = |error| {
+            let denial = match error {
+                IdentityError::Missing(_) => Denial::IdentityClaimMissing,
+                IdentityError::Unsafe(_) | IdentityError::TooLong(_) => Denial::IdentityClaimUnsafe,
+            };
+            Rejection::of(*id, denial).with(Evidence::of(token))
+        };
+        identity = policy.identity.apply(&progress.passed, &progress.payload).map_err(refuse)?;
+        state = policy.filter_state.entries(&progress.passed).map_err(refuse)?;
+    }
     let mut mutations = progress.mutations;
     let used = progress.used.iter().filter_map(|(id, place)| {
         let provider = policy.provider(*id).filter(|provider| !provider.forward_token)?;
@@ -358,7 +357,7 @@ fn finish<'r>(policy: &AuthnPolicy, progress: Progress<'r>) -> Result<Forward<'r
     });
     mutations.extend(bearer::strip(&progress.head, &used.collect::<Vec<_>>()));
     let provider = first.map(|(id, _)| *id);
-    Ok(Forward { mutations, identity, provider, reported: None })
+    Ok(Forward { mutations, identity, state, provider, reported: None })
 }
 
 fn denial_of(error: &ClaimError) -> Denial {

@@ -7,10 +7,12 @@ mod bearer;
 mod binding;
 pub mod decision;
 mod judge;
+mod log_line;
 mod machine;
 mod policy;
 pub mod rejection;
 
 pub use bearer::{BearerError, TokenLocation};
+pub use log_line::LogLine;
 pub use machine::{Authn, Awaited, Outcome, Pending, ProofRecord, ProofStanding, Step, Verification};
 pub use policy::{AuthnPolicy, BindingRules, DpopRules, NonceRules, Provider, TrustedIssuer};

@@ -94,12 +94,16 @@ pub struct AuthnPolicy {
     pub identity: IdentityMapping,
     /// The headers that no client may send: those of `identity`, under every alias.
     pub managed: ManagedHeaders,
+    /// Claims to entries of the host's own state of a request, under these names.
+    pub filter_state: IdentityMapping,
     /// What challenges say.
     pub challenge: Challenge,
     /// Whether CORS preflight requests pass without a token.
     pub bypass_cors_preflight: bool,
     /// The longest token, in bytes.
     pub max_token_bytes: usize,
+    /// How many denials a second a worker logs.
+    pub denial_logs: u32,
 }
 
 impl AuthnPolicy {

@@ -23,11 +23,14 @@ pub(super) struct Document {
     pub(super) identity_headers: Vec<IdentityHeader>,
     /// Name of a header for the whole payload, base64url as in the token; treated like an identity header.
     pub(super) payload_header: Option<String>,
+    /// What access logs and RBAC see: claims as filter state `wasm.doorward.NAME`, and the provider's name as
+    /// `wasm.doorward.provider`. Default: nothing is set.
+    pub(super) filter_state: Vec<FilterState>,
     /// What `WWW-Authenticate` says.
     pub(super) challenge: Challenge,
     /// `true`: `OPTIONS` with `Origin` and `Access-Control-Request-Method` passes without token. Default: `false`.
     pub(super) bypass_cors_preflight: bool,
-    /// Bounds on what clients send.
+    /// Bounds on what clients send and cause.
     pub(super) limits: Limits,
 }
 
@@ -371,6 +374,27 @@ pub(super) struct IdentityHeader {
     pub(super) when_missing: WhenMissing,
 }
 
+/// One claim that becomes one entry of filter state.
+#[derive(Debug, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(extend("required" = ["name", "claim"])))]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct FilterState {
+    /// Letters in lower case, digits and `_`: the entry is `wasm.doorward.NAME`.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = "^[a-z0-9_]+$")))]
+    pub(super) name: Option<String>,
+    /// The names on the way to the claim: `[sub]`, `[realm_access, roles]`.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
+    pub(super) claim: Vec<String>,
+    /// Only from this provider's tokens. Default: the first token of the request.
+    pub(super) provider: Option<String>,
+    /// How a list is written; not `repeat`. Default: `comma`.
+    pub(super) list: ListStyle,
+    /// What happens to characters that a header cannot hold. Default: `percent`.
+    pub(super) encoding: Encoding,
+    /// For a claim that is absent, `null`, empty or of another type. Default: `omit`.
+    pub(super) when_missing: WhenMissing,
+}
+
 /// How a list is written.
 #[derive(Debug, Default, Clone, Copy, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -424,7 +448,7 @@ pub(super) struct Challenge {
     pub(super) resource_metadata: Option<String>,
 }
 
-/// Bounds on what clients send.
+/// Bounds on what clients send and cause.
 #[derive(Debug, Default, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
@@ -432,4 +456,7 @@ pub(super) struct Limits {
     /// Longest token in bytes. Default: 16384.
     #[cfg_attr(feature = "schema", schemars(range(min = 256, max = 1_048_576)))]
     pub(super) max_token_bytes: Option<u64>,
+    /// How many denials a second are logged, by each worker, up to 10000; `0` for none. Default: 10.
+    #[cfg_attr(feature = "schema", schemars(range(max = 10_000)))]
+    pub(super) denial_logs: Option<u32>,
 }

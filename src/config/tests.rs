@@ -411,6 +411,22 @@ fn bindings_are_checked() {
 }
 
 #[test]
+fn filter_state_has_names_of_its_own() {
+    let entry = |name: &str| json!({"name": name, "claim": ["sub"]});
+    let config = accept("/filter_state", json!([entry("sub"), entry("x_1")]));
+    assert_eq!(config.policy().filter_state.names().collect::<Vec<_>>(), ["sub", "x_1"]);
+    check("/filter_state", json!([entry("Sub")]), "filter_state[0].name: expected letters");
+    check("/filter_state", json!([entry("a.b")]), "filter_state[0].name: expected letters");
+    check("/filter_state", json!([entry("provider")]), "filter_state[0].name: \"provider\" is set by");
+    check("/filter_state", json!([entry("a"), entry("a")]), "filter_state[1].name: \"a\" is there already");
+    check("/filter_state", json!([{"name": "a"}]), "filter_state[0].claim: expected");
+    let repeated = json!([{"name": "a", "claim": ["a"], "list": "repeat"}]);
+    check("/filter_state", repeated, "filter_state[0].list: expected comma, space or json");
+    assert_eq!(accept("/limits", json!({"denial_logs": 0})).policy().denial_logs, 0);
+    check("/limits", json!({"denial_logs": 10_001}), "limits.denial_logs: expected 0 to 10000");
+}
+
+#[test]
 fn templates_stand_for_the_allowed_issuers_only() {
     let mut document =
         with("/providers/corp/issuer", json!("https://login.microsoftonline.com/{tenant}/v2.0"));

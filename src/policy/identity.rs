@@ -114,34 +114,58 @@ impl IdentityMapping {
     ) -> Result<Arc<[HeaderMutation<'static>]>, IdentityError> {
         let mut mutations = Vec::with_capacity(self.headers.len().saturating_add(1));
         for header in &self.headers {
-            let wanted = |id: ProviderId| header.provider.is_none_or(|provider| provider == id);
-            let token = tokens.iter().find(|(id, _)| wanted(*id));
-            let claim = token.and_then(|(_, token)| token.claims().get(&header.claim));
-            header.write(claim, &mut mutations)?;
+            header.write(header.find(tokens), &mut mutations)?;
         }
         if let Some(name) = self.payload_header.as_ref().filter(|_| !tokens.is_empty()) {
             mutations.push(set(name, payload_segment.to_vec()));
         }
         Ok(mutations.into())
     }
+
+    /// The same as names and values, for what is not a header; of a list that would be repeated, the first.
+    ///
+    /// # Errors
+    /// [`IdentityError`], the first met.
+    pub fn entries(
+        &self,
+        tokens: &[(ProviderId, Arc<VerifiedToken>)],
+    ) -> Result<Vec<(String, String)>, IdentityError> {
+        let mut entries = Vec::with_capacity(self.headers.len());
+        for header in &self.headers {
+            let value = header.required_values(header.find(tokens))?.into_iter().next();
+            entries.extend(value.map(|value| (header.header.clone(), value)));
+        }
+        Ok(entries)
+    }
 }
 
 impl IdentityHeader {
+    /// The claim, in the token that it is taken from.
+    fn find<'t>(&self, tokens: &'t [(ProviderId, Arc<VerifiedToken>)]) -> Option<&'t Value> {
+        let wanted = |id: ProviderId| self.provider.is_none_or(|provider| provider == id);
+        let (_, token) = tokens.iter().find(|(id, _)| wanted(*id))?;
+        token.claims().get(&self.claim)
+    }
+
+    /// The field values for a claim, of which there must be one if the header says so.
+    fn required_values(&self, claim: Option<&Value>) -> Result<Vec<String>, IdentityError> {
+        let values = match claim {
+            Some(claim) => self.values(claim)?,
+            None => Vec::new(),
+        };
+        match (values.is_empty(), self.when_missing) {
+            (true, WhenMissing::Reject) => Err(IdentityError::Missing(self.header.clone())),
+            (true, WhenMissing::Omit) | (false, _) => Ok(values),
+        }
+    }
+
     fn write(
         &self,
         claim: Option<&Value>,
         out: &mut Vec<HeaderMutation<'static>>,
     ) -> Result<(), IdentityError> {
-        let values = match claim {
-            Some(claim) => self.values(claim)?,
-            None => Vec::new(),
-        };
-        let mut values = values.into_iter();
-        match (values.next(), self.when_missing) {
-            (Some(first), _) => out.push(set(&self.header, first.into_bytes())),
-            (None, WhenMissing::Omit) => {}
-            (None, WhenMissing::Reject) => return Err(IdentityError::Missing(self.header.clone())),
-        }
+        let mut values = self.required_values(claim)?.into_iter();
+        out.extend(values.next().map(|first| set(&self.header, first.into_bytes())));
         let append = |value: String| {
             HeaderMutation::Append(self.header.clone().into_bytes().into(), value.into_bytes().into())
         };

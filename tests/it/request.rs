@@ -5,7 +5,7 @@ use crate::host::{
 };
 use crate::keys::{Owner, TestKey, key_set};
 use doorward::authn::decision::Decision;
-use doorward::authn::{Awaited, Outcome, Step};
+use doorward::authn::{Awaited, LogLine, Outcome, Step};
 use doorward::http::{HeaderField, RequestHead};
 use doorward::jose::{Algorithm, base64url, crypto};
 use doorward::oidc::{FetchError, KeySetUpdate};
@@ -536,4 +536,66 @@ fn a_string_is_never_written_like_a_json_list() {
         header_of("json", &json!(["admin"])),
         "a string, read as a list"
     );
+}
+
+fn decide<'r>(host: &Host, fields: &'r [HeaderField<'r>]) -> Decision<'r> {
+    let mut authn = host.authn.borrow_mut();
+    let mut step = authn.begin(host.now, RequestHead::new(fields));
+    loop {
+        step = match step {
+            Step::Decide(decision) => return decision,
+            Step::VerifySignature(job, pending) => {
+                authn.resume(host.now, *pending, Outcome::Signature(crypto::verify(&job)))
+            }
+            other => panic!("{other:?}"),
+        };
+    }
+}
+
+#[test]
+fn claims_become_filter_state() {
+    let entries = json!([
+        { "name": "sub", "claim": ["sub"] },
+        { "name": "groups", "claim": ["groups"], "list": "json" },
+        { "name": "none", "claim": ["none"] },
+    ]);
+    let host = Host::new(&with(corp_only(), "/filter_state", entries));
+    let bearer = format!("Bearer {}", corp_token(&json!({ "groups": ["a", "b"] })));
+    let fields = [
+        HeaderField { name: b":path", value: b"/" },
+        HeaderField { name: b"authorization", value: bearer.as_bytes() },
+    ];
+    let Decision::Forward(forward) = decide(&host, &fields) else { panic!() };
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    assert_eq!(forward.state, [pair("sub", "alice"), pair("groups", r#"["a","b"]"#)]);
+
+    let needed = json!([{ "name": "none", "claim": ["none"], "when_missing": "reject" }]);
+    let host = Host::new(&with(corp_only(), "/filter_state", needed));
+    assert_eq!(host.bearer(&corp_token(&json!({}))).code(), "identity_claim_missing");
+}
+
+#[test]
+fn a_log_line_says_why_and_gives_nobody_away() {
+    let host = Host::new(&corp_only());
+    let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let token = corp_token(&json!({ "exp": 1, "email": "alice@example.com" }));
+    let bearer = format!("Bearer {token}");
+    let fields = [
+        HeaderField { name: b":path", value: b"/secret?x=y" },
+        HeaderField { name: b"authorization", value: bearer.as_bytes() },
+        HeaderField { name: b"traceparent", value: trace.as_bytes() },
+    ];
+    let Decision::Reject(reply) = decide(&host, &fields) else { panic!() };
+    let authn = host.authn.borrow();
+    let head = RequestHead::new(&fields);
+    let line = LogLine::denied(&reply).to_json(authn.policy(), &head, 3);
+    let expected = json!({
+        "event": "denied", "code": "token_expired", "rule": 0, "provider": "corp", "kid": "k1", "iss": CORP,
+        "sub_hash": reply.evidence.subject_hash().unwrap(), "suppressed": 3,
+        "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
+    });
+    assert_eq!(serde_json::from_str::<Value>(&line).unwrap(), expected);
+    for private in ["alice", "secret", &token[..40]] {
+        assert!(!line.contains(private), "{line}");
+    }
 }

@@ -11,6 +11,12 @@ const DEFAULT_TOKEN_BYTES: usize = 16 * 1024;
 const MIN_TOKEN_BYTES: u64 = 256;
 const MAX_TOKEN_BYTES: u64 = 1024 * 1024;
 
+const DEFAULT_DENIAL_LOGS: u32 = 10;
+const MAX_DENIAL_LOGS: u32 = 10_000;
+
+/// Entries of filter state that are not claims.
+const RESERVED_STATE: [&str; 2] = ["provider", "reported"];
+
 /// Headers by which hosts route, frame, or authenticate: never ours to set.
 const RESERVED: [&str; 14] = [
     "authorization",
@@ -50,26 +56,55 @@ impl Compiler<'_> {
                     header,
                     claim,
                     provider: provider.flatten(),
-                    list: match raw.list {
-                        raw::ListStyle::Comma => ListStyle::Comma,
-                        raw::ListStyle::Space => ListStyle::Space,
-                        raw::ListStyle::Json => ListStyle::Json,
-                        raw::ListStyle::Repeat => ListStyle::Repeat,
-                    },
-                    encoding: match raw.encoding {
-                        raw::Encoding::Percent => ValueEncoding::Percent,
-                        raw::Encoding::Base64url => ValueEncoding::Base64Url,
-                        raw::Encoding::Reject => ValueEncoding::Reject,
-                    },
-                    when_missing: match raw.when_missing {
-                        raw::WhenMissing::Omit => WhenMissing::Omit,
-                        raw::WhenMissing::Reject => WhenMissing::Reject,
-                    },
+                    list: list_style(raw.list),
+                    encoding: encoding(raw.encoding),
+                    when_missing: when_missing(raw.when_missing),
                 });
             }
         }
         if let Some(name) = payload {
             mapping.payload_header = self.identity_name(&root.member("payload_header"), &name, &mapping);
+        }
+        mapping
+    }
+
+    /// Filter state is written like headers are, under names of its own.
+    pub(super) fn filter_state(&mut self, path: &Path, raw: Vec<raw::FilterState>) -> IdentityMapping {
+        let mut mapping = IdentityMapping::default();
+        for (index, raw) in raw.into_iter().enumerate() {
+            let path = path.item(index);
+            let name_path = path.member("name");
+            let name = self.faults.expect(&name_path, raw.name, "a name");
+            let is_letter = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_');
+            let name = name.filter(|name| {
+                let is_plain = !name.is_empty() && name.bytes().all(is_letter);
+                if !is_plain {
+                    let message =
+                        format_args!("expected letters in lower case, digits and _, but found {name:?}");
+                    self.faults.add(&name_path, message);
+                } else if RESERVED_STATE.contains(&name.as_str()) {
+                    self.faults.add(&name_path, format_args!("{name:?} is set by the filter itself"));
+                } else if mapping.names().any(|known| known == name) {
+                    self.faults.add(&name_path, format_args!("{name:?} is there already"));
+                }
+                is_plain
+            });
+            let claim = self.claim_path(&path.member("claim"), raw.claim);
+            let provider = raw.provider.map(|name| self.provider_id(&path.member("provider"), Some(name)));
+            if matches!(raw.list, raw::ListStyle::Repeat) {
+                self.faults
+                    .add(&path.member("list"), "expected comma, space or json: an entry has one value");
+            }
+            if let (Some(header), Some(claim)) = (name, claim) {
+                mapping.headers.push(IdentityHeader {
+                    header,
+                    claim,
+                    provider: provider.flatten(),
+                    list: list_style(raw.list),
+                    encoding: encoding(raw.encoding),
+                    when_missing: when_missing(raw.when_missing),
+                });
+            }
         }
         mapping
     }
@@ -102,6 +137,15 @@ impl Compiler<'_> {
         Challenge { realm: raw.realm, resource_metadata: raw.resource_metadata }
     }
 
+    pub(super) fn denial_logs(&mut self, path: &Path, raw: &raw::Limits) -> u32 {
+        let Some(lines) = raw.denial_logs else { return DEFAULT_DENIAL_LOGS };
+        if lines > MAX_DENIAL_LOGS {
+            let message = format_args!("expected 0 to {MAX_DENIAL_LOGS} a second, but found {lines}");
+            self.faults.add(&path.member("denial_logs"), message);
+        }
+        lines
+    }
+
     pub(super) fn max_token_bytes(&mut self, path: &Path, raw: &raw::Limits) -> usize {
         let Some(bytes) = raw.max_token_bytes else { return DEFAULT_TOKEN_BYTES };
         if !(MIN_TOKEN_BYTES..=MAX_TOKEN_BYTES).contains(&bytes) {
@@ -110,5 +154,29 @@ impl Compiler<'_> {
             self.faults.add(&path.member("max_token_bytes"), message);
         }
         usize::try_from(bytes).unwrap_or(DEFAULT_TOKEN_BYTES)
+    }
+}
+
+const fn list_style(raw: raw::ListStyle) -> ListStyle {
+    match raw {
+        raw::ListStyle::Comma => ListStyle::Comma,
+        raw::ListStyle::Space => ListStyle::Space,
+        raw::ListStyle::Json => ListStyle::Json,
+        raw::ListStyle::Repeat => ListStyle::Repeat,
+    }
+}
+
+const fn encoding(raw: raw::Encoding) -> ValueEncoding {
+    match raw {
+        raw::Encoding::Percent => ValueEncoding::Percent,
+        raw::Encoding::Base64url => ValueEncoding::Base64Url,
+        raw::Encoding::Reject => ValueEncoding::Reject,
+    }
+}
+
+const fn when_missing(raw: raw::WhenMissing) -> WhenMissing {
+    match raw {
+        raw::WhenMissing::Omit => WhenMissing::Omit,
+        raw::WhenMissing::Reject => WhenMissing::Reject,
     }
 }

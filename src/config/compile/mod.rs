@@ -76,17 +76,21 @@ fn compile(document: raw::Document, faults: &mut Faults) -> Config {
     let rules = compiler.rules(&root.member("rules"), document.rules);
     let identity = compiler.identity(document.identity_headers, document.payload_header);
     compiler.check_locations(&providers, &identity);
+    let filter_state = compiler.filter_state(&root.member("filter_state"), document.filter_state);
     let challenge = compiler.challenge(&root.member("challenge"), document.challenge);
     let max_token_bytes = compiler.max_token_bytes(&root.member("limits"), &document.limits);
+    let denial_logs = compiler.denial_logs(&root.member("limits"), &document.limits);
     let policy = AuthnPolicy {
         providers,
         issuers: compiler.issuers,
         rules,
         managed: ManagedHeaders::new(identity.names()),
         identity,
+        filter_state,
         challenge,
         bypass_cors_preflight: document.bypass_cors_preflight,
         max_token_bytes,
+        denial_logs,
     };
     Config { policy, verifications }
 }
