@@ -16,6 +16,28 @@ pub fn now() -> Result<UnixTime, HostError> {
     Ok(UnixTime::from_millis(millis))
 }
 
+/// Measures how long something takes, in the host's wall clock.
+#[derive(Debug, Clone, Copy)]
+pub struct Stopwatch(u64);
+
+impl Stopwatch {
+    /// Starts now.
+    ///
+    /// # Errors
+    /// [`HostError::Status`] if the host has no clock.
+    pub fn start() -> Result<Self, HostError> {
+        sys::get_current_time_nanoseconds().map(Self)
+    }
+
+    /// How long ago it was started; zero if the clock was set back since.
+    ///
+    /// # Errors
+    /// [`HostError::Status`] if the host has no clock.
+    pub fn elapsed(self) -> Result<Duration, HostError> {
+        Ok(Duration::from_nanos(sys::get_current_time_nanoseconds()?.saturating_sub(self.0)))
+    }
+}
+
 /// Has `on_tick` of the root context called every `period`, rounded up to a millisecond; zero ends it.
 ///
 /// Allowed in the root context's callbacks, from `on_configure` on; in `on_vm_start` too.

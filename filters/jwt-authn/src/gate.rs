@@ -1,22 +1,30 @@
-//! Performs what the core decides, and keeps the requests that wait for keys.
+//! Performs what the core decides, and keeps the requests that wait for keys or for an answer about their token.
 
+use crate::journal::Journal;
 use crate::metrics::Metrics;
-use doorward::authn::decision::{Decision, LocalReply, Reported};
+use crate::proofs;
+use doorward::authn::decision::{Decision, Forward, LocalReply};
 use doorward::authn::rejection::internal_error;
-use doorward::authn::{Authn, Outcome, Step};
+use doorward::authn::{Authn, Awaited, LogLine, Outcome, Step};
 use doorward::http::RequestHead;
-use doorward::jose::crypto;
+use doorward::jose::crypto::{self, SignatureJob, Verdict};
 use doorward::time::UnixTime;
+use doorward_host::clock::Stopwatch;
 use doorward_host::headers::{self, RequestHeaders};
 use doorward_host::{HostError, clock, property, reply, stream};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// How long a request waits for keys: the first of its provider, or one that its provider may just have published.
+/// How long a request waits: for the first keys of its provider, one that its provider may just have published, or an answer
+/// about its token.
 const MAX_WAIT: Duration = Duration::from_secs(10);
+/// Filter state is `wasm.` and this.
+const STATE: &str = "doorward";
 /// How many requests wait at most; each holds a connection.
 const MAX_WAITING: usize = 10_000;
 
+/// The tick while a call is to be made about a token: it cannot be made from a request, whose end would end it.
+const URGENT_TICK: Duration = Duration::from_millis(1);
 /// The tick while keys are awaited: requests may be waiting too.
 pub(crate) const FAST_TICK: Duration = Duration::from_millis(50);
 /// The tick otherwise: refreshes are counted in minutes.
@@ -29,7 +37,7 @@ pub(crate) enum Passage {
     Open,
     /// It was answered here.
     Answered,
-    /// It waits for keys.
+    /// It waits.
     Waiting,
 }
 
@@ -38,22 +46,31 @@ pub(crate) struct Gate {
     root_id: u32,
     pub(crate) authn: Authn,
     pub(crate) metrics: Metrics,
+    journal: Journal,
     tick: Duration,
-    /// Waiting requests by context, with the instant since when.
-    waiting: BTreeMap<u32, UnixTime>,
+    /// Waiting requests by context.
+    waiting: BTreeMap<u32, Waiting>,
 }
 
-/// What the core made of a request whose signatures were checked on the way.
+/// A request that waits.
+#[derive(Debug, Clone, Copy)]
+struct Waiting {
+    since: UnixTime,
+    awaited: Awaited,
+}
+
+/// What the core made of a request whose effects were performed on the way.
 enum Judgement<'r> {
     Decided(Decision<'r>),
-    KeysPending,
+    Waits(Awaited),
 }
 
 impl Gate {
     pub(crate) fn new(root_id: u32, authn: Authn) -> Self {
         let names = authn.policy().providers.iter().map(|provider| provider.name.as_str());
         let metrics = Metrics::new(names);
-        Self { root_id, authn, metrics, tick: Duration::ZERO, waiting: BTreeMap::new() }
+        let waiting = BTreeMap::new();
+        Self { root_id, authn, metrics, journal: Journal::default(), tick: Duration::ZERO, waiting }
     }
 
     /// Judges the request of the current context and performs the decision.
@@ -73,51 +90,78 @@ impl Gate {
         let now = clock::now()?;
         let received = RequestHeaders::read()?;
         let fields = received.fields()?;
-        let since = self.waiting.get(&context_id).copied();
+        let since = self.waiting.get(&context_id).map(|waiting| waiting.since);
         let may_wait = match since {
             Some(since) => !is_overdue(since, now),
             None => self.waiting.len() < MAX_WAITING,
         };
         let head = RequestHead::new(&fields);
-        let Judgement::Decided(decision) = judge(&mut self.authn, now, head, may_wait) else {
-            self.waiting.entry(context_id).or_insert(now);
-            // The fetch that it waits for starts with the next tick.
-            self.set_tick(FAST_TICK)?;
-            return Ok(Passage::Waiting);
+        let decision = match judge(&mut self.authn, &mut self.metrics, now, head, may_wait)? {
+            Judgement::Decided(decision) => decision,
+            Judgement::Waits(awaited) => {
+                self.waiting.insert(context_id, Waiting { since: since.unwrap_or(now), awaited });
+                // What it waits for starts with the next tick.
+                self.set_tick(match awaited {
+                    Awaited::Keys(_) => FAST_TICK,
+                    Awaited::Introspection(..) => URGENT_TICK,
+                })?;
+                return Ok(Passage::Waiting);
+            }
         };
         let passage = match &decision {
             Decision::Forward(forward) => {
-                headers::apply(forward.all())?;
-                if let Some(reported) = &forward.reported {
-                    self.report(reported)?;
-                }
+                self.forward(now, &head, forward)?;
                 Passage::Open
             }
-            Decision::Reject(reply) => answer(reply),
+            Decision::Reject(reply) => {
+                self.journal.write(self.authn.policy(), now, &head, &LogLine::denied(reply));
+                answer(reply)
+            }
         };
         self.metrics.count_decision(&decision);
         Ok(passage)
     }
 
-    /// Says what an unenforced rule would have denied: in the log, and as `wasm.doorward.reported` in filter state, for
-    /// access logs.
-    fn report(&self, reported: &Reported) -> Result<(), HostError> {
-        let provider = reported.provider.and_then(|id| self.authn.policy().provider(id));
-        let provider = provider.map_or("-", |provider| &provider.name);
-        let (code, rule) = (reported.denial.code(), reported.rule);
-        log::info!("reported, not denied: code={code} rule={rule} provider={provider:?}");
-        property::set("doorward.reported", code.as_bytes())
+    fn forward(
+        &mut self,
+        now: UnixTime,
+        head: &RequestHead<'_>,
+        forward: &Forward<'_>,
+    ) -> Result<(), HostError> {
+        headers::apply(forward.all())?;
+        let policy = self.authn.policy();
+        for (name, value) in &forward.state {
+            property::set(&format!("{STATE}.{name}"), value.as_bytes())?;
+        }
+        if let Some(provider) = forward.provider.and_then(|id| policy.provider(id))
+            && policy.filter_state.names().next().is_some()
+        {
+            property::set(&format!("{STATE}.provider"), provider.name.as_bytes())?;
+        }
+        if let Some(reported) = &forward.reported {
+            // What an unenforced rule would have denied is for access logs too.
+            property::set(&format!("{STATE}.reported"), reported.denial.code().as_bytes())?;
+            self.journal.write(policy, now, head, &LogLine::reported(reported));
+        }
+        Ok(())
     }
 
-    /// Judges every waiting request again: a fetch has ended.
-    pub(crate) fn admit_waiting(&mut self) {
-        self.admit_again(self.waiting.keys().copied().collect());
+    /// Judges every request again that waits for keys: a fetch has ended.
+    pub(crate) fn admit_waiting_for_keys(&mut self) {
+        let waiting = self.waiting.iter().filter(|(_, waiting)| matches!(waiting.awaited, Awaited::Keys(_)));
+        self.admit_again(waiting.map(|(id, _)| *id).collect());
+    }
+
+    /// Judges every request again that waits for one of these.
+    pub(crate) fn admit_waiting_for(&mut self, known: &[Awaited]) {
+        let waiting = self.waiting.iter().filter(|(_, waiting)| known.contains(&waiting.awaited));
+        self.admit_again(waiting.map(|(id, _)| *id).collect());
     }
 
     /// Judges the requests again that have waited long enough. Without news the others would only wait on, and judging ten
     /// thousand of them at each tick would leave the worker no time for anything else.
     pub(crate) fn admit_overdue(&mut self, now: UnixTime) {
-        let overdue = self.waiting.iter().filter(|(_, since)| is_overdue(**since, now));
+        let overdue = self.waiting.iter().filter(|(_, waiting)| is_overdue(waiting.since, now));
         self.admit_again(overdue.map(|(id, _)| *id).collect());
     }
 
@@ -157,8 +201,8 @@ impl Gate {
         self.waiting.remove(&context_id);
     }
 
-    pub(crate) fn has_waiting(&self) -> bool {
-        !self.waiting.is_empty()
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.len()
     }
 }
 
@@ -168,18 +212,52 @@ fn is_overdue(since: UnixTime, now: UnixTime) -> bool {
 }
 
 /// The core's effects, performed: the one `match` over them.
-fn judge<'r>(authn: &mut Authn, now: UnixTime, head: RequestHead<'r>, may_wait: bool) -> Judgement<'r> {
+fn judge<'r>(
+    authn: &mut Authn,
+    metrics: &mut Metrics,
+    now: UnixTime,
+    head: RequestHead<'r>,
+    may_wait: bool,
+) -> Result<Judgement<'r>, HostError> {
     let mut step = authn.begin(now, head);
     loop {
-        step = match step {
-            Step::Decide(decision) => return Judgement::Decided(decision),
-            Step::VerifySignature(job, pending) => {
-                authn.resume(now, *pending, Outcome::Signature(crypto::verify(&job)))
-            }
-            Step::AwaitKeys(_, _) if may_wait => return Judgement::KeysPending,
-            Step::AwaitKeys(_, pending) => authn.resume(now, *pending, Outcome::KeysUnavailable),
-        }
+        let (pending, outcome) = match step {
+            Step::Decide(decision) => return Ok(Judgement::Decided(decision)),
+            Step::VerifySignature(job, pending) => (pending, Outcome::Signature(verify(&job, metrics)?)),
+            Step::Await(awaited, _) if may_wait => return Ok(Judgement::Waits(awaited)),
+            Step::Await(_, pending) => (pending, Outcome::Unavailable),
+            Step::ReadCertificate(pending) => (pending, Outcome::Certificate(client_certificate()?)),
+            Step::RecordProof(record, pending) => (pending, Outcome::Proof(proofs::record(record, now)?)),
+        };
+        step = authn.resume(now, *pending, outcome);
     }
+}
+
+fn verify(job: &SignatureJob<'_>, metrics: &mut Metrics) -> Result<Verdict, HostError> {
+    let watch = Stopwatch::start()?;
+    let verdict = crypto::verify(job);
+    metrics.time_verification(job.algorithm, watch.elapsed()?);
+    Ok(verdict)
+}
+
+/// The SHA-256 of the certificate that the client has shown in its TLS handshake.
+fn client_certificate() -> Result<Option<[u8; 32]>, HostError> {
+    let digest = property::get(&["connection", "sha256_peer_certificate_digest"])?;
+    Ok(digest.and_then(|text| digest_of(&text)))
+}
+
+/// 32 bytes from their hexadecimal digits.
+fn digest_of(text: &[u8]) -> Option<[u8; 32]> {
+    let mut digest = [0; 32];
+    let (pairs, rest) = text.as_chunks::<2>();
+    if pairs.len() != digest.len() || !rest.is_empty() {
+        return None;
+    }
+    for (byte, pair) in digest.iter_mut().zip(pairs) {
+        let digits = std::str::from_utf8(pair).ok().filter(|digits| !digits.starts_with('+'))?;
+        *byte = u8::from_str_radix(digits, 16).ok()?;
+    }
+    Some(digest)
 }
 
 /// Answers a request that cannot be judged.

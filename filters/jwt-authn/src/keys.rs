@@ -50,7 +50,8 @@ impl KeyKeeper {
         }
         self.stamp = stamp;
         let mut news = false;
-        for id in (0..authn.key_sets().len()).map(ProviderId) {
+        let ids: Vec<_> = authn.key_sets().map(|(id, _)| id).collect();
+        for id in ids {
             let Some(record) = shared_data::get(&self.record_name(id))? else { continue };
             let Some(record) = KeySetRecord::decode(&record.value) else { continue };
             let update = authn.key_set_mut(id).and_then(|machine| machine.adopt(now, &record));
@@ -108,7 +109,7 @@ impl KeyKeeper {
 
     /// Whether some provider has no keys yet.
     pub(crate) fn is_pending(authn: &Authn, now: UnixTime) -> bool {
-        authn.key_sets().iter().any(|machine| matches!(machine.state(now), KeySetState::Pending))
+        authn.key_sets().any(|(_, machine)| matches!(machine.state(now), KeySetState::Pending))
     }
 
     fn dispatch(

@@ -5,8 +5,11 @@
 
 mod gate;
 mod http;
+mod introspection;
+mod journal;
 mod keys;
 mod metrics;
+mod proofs;
 mod root;
 #[cfg(test)]
 mod tests;

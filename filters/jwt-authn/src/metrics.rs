@@ -7,15 +7,24 @@
 //! | `reported.PROVIDER.CODE` | counter | denials that `enforce: report` let through |
 //! | `keys.PROVIDER.fetched`, `keys.PROVIDER.failed` | counter | key fetches of this proxy, by outcome |
 //! | `keys.PROVIDER.age_seconds` | gauge | age of the keys in force |
+//! | `keys.PROVIDER.count` | gauge | how many keys are in force |
+//! | `introspection.PROVIDER.called`, `introspection.PROVIDER.failed` | counter | calls about opaque tokens, and those that told nothing |
+//! | `introspection.PROVIDER.hit` | counter | requests answered from what was known |
+//! | `introspection.PROVIDER.cached` | gauge | answers kept, by all workers |
+//! | `verification_microseconds.BACKEND.ALGORITHM` | histogram | time for one signature; up to 100 a tick and worker are taken |
+//! | `waiting` | gauge | requests that wait for keys or for an answer about their token, on all workers |
 //!
-//! PROVIDER is whose token it was, and `-` where there was none or it was not known.
+//! PROVIDER is whose token it was, and `-` where there was none or it was not known. BACKEND is who checks signatures: `sandbox` is
+//! pure Rust in the VM.
 //! Counts are kept in the VM and handed over on the tick: a request costs no hostcall for them.
 
 use doorward::authn::decision::{Decision, Reported};
 use doorward::authn::rejection::Denial;
+use doorward::jose::Algorithm;
+use doorward::oauth::IntrospectionCounts;
 use doorward::policy::ProviderId;
 use doorward_host::HostError;
-use doorward_host::metrics::{Counter, Gauge};
+use doorward_host::metrics::{Counter, Gauge, Histogram};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -29,7 +38,13 @@ enum Event {
     Reported(Option<ProviderId>, Denial),
     KeysFetched(ProviderId),
     KeysFailed(ProviderId),
+    IntrospectionCalled(ProviderId),
+    IntrospectionFailed(ProviderId),
+    IntrospectionHit(ProviderId),
 }
+
+/// Times taken between two ticks, at most: each costs a hostcall.
+const MAX_TIMES: usize = 100;
 
 /// Counts not handed over yet, and the counters to hand them to.
 pub(crate) struct Metrics {
@@ -37,21 +52,35 @@ pub(crate) struct Metrics {
     providers: Vec<String>,
     counts: BTreeMap<Event, u64>,
     counters: BTreeMap<Event, Counter>,
-    /// The age last shown, in seconds, and where: on a fast tick it is still the same.
-    ages: BTreeMap<ProviderId, (Gauge, u64)>,
+    /// Gauges that one worker's word is good for, by name, with what was shown last.
+    shown: BTreeMap<String, (Gauge, u64)>,
+    /// Gauges that add up over workers, by name, with this worker's part.
+    parts: BTreeMap<String, (Gauge, usize)>,
+    /// Answers from what was known, as far as they were counted.
+    hits: BTreeMap<ProviderId, u64>,
+    times: Vec<(Algorithm, Duration)>,
+    histograms: BTreeMap<Algorithm, Histogram>,
 }
 
 impl Metrics {
     /// Metrics for providers of these names, in the policy's order.
     pub(crate) fn new<'n>(names: impl Iterator<Item = &'n str>) -> Self {
-        let providers = names.map(part).collect();
-        Self { providers, counts: BTreeMap::new(), counters: BTreeMap::new(), ages: BTreeMap::new() }
+        Self {
+            providers: names.map(part).collect(),
+            counts: BTreeMap::new(),
+            counters: BTreeMap::new(),
+            shown: BTreeMap::new(),
+            parts: BTreeMap::new(),
+            hits: BTreeMap::new(),
+            times: Vec::new(),
+            histograms: BTreeMap::new(),
+        }
     }
 
     pub(crate) fn count_decision(&mut self, decision: &Decision<'_>) {
         self.count(match decision {
-            Decision::Forward(forward) => match forward.reported {
-                Some(Reported { denial, provider, .. }) => Event::Reported(provider, denial),
+            Decision::Forward(forward) => match &forward.reported {
+                Some(Reported { denial, provider, .. }) => Event::Reported(*provider, *denial),
                 None => Event::Allowed(forward.provider),
             },
             Decision::Reject(reply) => Event::Denied(reply.provider, reply.denial),
@@ -67,14 +96,35 @@ impl Metrics {
         self.count(if succeeded { Event::KeysFetched(provider) } else { Event::KeysFailed(provider) });
     }
 
-    fn count(&mut self, event: Event) {
-        let count = self.counts.entry(event).or_default();
-        *count = count.saturating_add(1);
+    pub(crate) fn count_introspection(&mut self, provider: ProviderId) {
+        self.count(Event::IntrospectionCalled(provider));
     }
 
-    /// Hands the counts over to the proxy.
+    pub(crate) fn count_failed_introspection(&mut self, provider: ProviderId) {
+        self.count(Event::IntrospectionFailed(provider));
+    }
+
+    pub(crate) fn time_verification(&mut self, algorithm: Algorithm, time: Duration) {
+        if self.times.len() < MAX_TIMES {
+            self.times.push((algorithm, time));
+        }
+    }
+
+    fn count(&mut self, event: Event) {
+        self.add(event, 1);
+    }
+
+    fn add(&mut self, event: Event, more: u64) {
+        let count = self.counts.entry(event).or_default();
+        *count = count.saturating_add(more);
+    }
+
+    /// Hands counts and times over to the proxy.
     pub(crate) fn flush(&mut self) -> Result<(), HostError> {
         while let Some((event, count)) = self.counts.pop_first() {
+            if count == 0 {
+                continue;
+            }
             let counter = match self.counters.get(&event) {
                 Some(counter) => *counter,
                 None => {
@@ -85,19 +135,71 @@ impl Metrics {
             };
             counter.increment(count)?;
         }
+        for (algorithm, time) in std::mem::take(&mut self.times) {
+            let histogram = match self.histograms.get(&algorithm) {
+                Some(histogram) => *histogram,
+                None => {
+                    let name = format!("{PREFIX}.verification_microseconds.sandbox.{algorithm}");
+                    let histogram = Histogram::define(&name)?;
+                    self.histograms.insert(algorithm, histogram);
+                    histogram
+                }
+            };
+            histogram.record(u64::try_from(time.as_micros()).unwrap_or(u64::MAX))?;
+        }
         Ok(())
     }
 
-    /// Shows how old the keys in force are.
-    pub(crate) fn show_age(&mut self, provider: ProviderId, age: Duration) -> Result<(), HostError> {
-        let seconds = age.as_secs();
-        let gauge = match self.ages.get(&provider) {
-            Some((_, shown)) if *shown == seconds => return Ok(()),
+    /// Shows how old the keys in force are, and how many.
+    pub(crate) fn show_keys(
+        &mut self,
+        provider: ProviderId,
+        age: Duration,
+        count: usize,
+    ) -> Result<(), HostError> {
+        let prefix = format!("{PREFIX}.keys.{}", self.provider(provider));
+        self.show(format!("{prefix}.age_seconds"), age.as_secs())?;
+        self.show(format!("{prefix}.count"), u64::try_from(count).unwrap_or(u64::MAX))
+    }
+
+    /// Shows how often answers were known, and how many are kept.
+    pub(crate) fn show_introspection(
+        &mut self,
+        provider: ProviderId,
+        counts: IntrospectionCounts,
+        kept: usize,
+    ) -> Result<(), HostError> {
+        let counted = self.hits.insert(provider, counts.hits).unwrap_or_default();
+        self.add(Event::IntrospectionHit(provider), counts.hits.saturating_sub(counted));
+        self.show_part(format!("{PREFIX}.introspection.{}.cached", self.provider(provider)), kept)
+    }
+
+    /// Shows how many requests wait.
+    pub(crate) fn show_waiting(&mut self, waiting: usize) -> Result<(), HostError> {
+        self.show_part(format!("{PREFIX}.waiting"), waiting)
+    }
+
+    /// On a fast tick most are still the same.
+    fn show(&mut self, name: String, value: u64) -> Result<(), HostError> {
+        let gauge = match self.shown.get(&name) {
+            Some((_, shown)) if *shown == value => return Ok(()),
             Some((gauge, _)) => *gauge,
-            None => Gauge::define(&format!("{PREFIX}.keys.{}.age_seconds", self.provider(provider)))?,
+            None => Gauge::define(&name)?,
         };
-        gauge.set(seconds)?;
-        self.ages.insert(provider, (gauge, seconds));
+        gauge.set(value)?;
+        self.shown.insert(name, (gauge, value));
+        Ok(())
+    }
+
+    fn show_part(&mut self, name: String, value: usize) -> Result<(), HostError> {
+        let (gauge, shown) = match self.parts.get(&name) {
+            Some((_, shown)) if *shown == value => return Ok(()),
+            Some(known) => *known,
+            None => (Gauge::define(&name)?, 0),
+        };
+        let signed = |count| i64::try_from(count).unwrap_or(i64::MAX);
+        gauge.increment(signed(value).saturating_sub(signed(shown)))?;
+        self.parts.insert(name, (gauge, value));
         Ok(())
     }
 
@@ -109,6 +211,9 @@ impl Metrics {
             Event::Reported(provider, denial) => format!("{PREFIX}.reported.{}.{denial}", of(provider)),
             Event::KeysFetched(id) => format!("{PREFIX}.keys.{}.fetched", self.provider(id)),
             Event::KeysFailed(id) => format!("{PREFIX}.keys.{}.failed", self.provider(id)),
+            Event::IntrospectionCalled(id) => format!("{PREFIX}.introspection.{}.called", self.provider(id)),
+            Event::IntrospectionFailed(id) => format!("{PREFIX}.introspection.{}.failed", self.provider(id)),
+            Event::IntrospectionHit(id) => format!("{PREFIX}.introspection.{}.hit", self.provider(id)),
         }
     }
 

@@ -1,10 +1,12 @@
-//! One plugin configuration on one worker: reads it, and keeps its keys on a tick.
+//! One plugin configuration on one worker: reads it, keeps its keys and asks about tokens on a tick.
 
 use crate::gate::{FAST_TICK, Gate, SLOW_TICK};
 use crate::http::Http;
+use crate::introspection::Introspector;
 use crate::keys::KeyKeeper;
+use crate::proofs;
 use doorward::config::Config;
-use doorward::policy::ProviderId;
+use doorward::oidc::KeySetState;
 use doorward_host::callout::HttpCallResponse;
 use doorward_host::{Context, ContextType, HostError, HttpContext, RootContext, buffer, clock, random};
 use std::cell::RefCell;
@@ -20,6 +22,7 @@ pub(crate) struct Root {
 struct Configured {
     gate: Rc<RefCell<Gate>>,
     keys: KeyKeeper,
+    introspector: Introspector,
 }
 
 impl Root {
@@ -31,11 +34,14 @@ impl Root {
         let text = buffer::plugin_configuration()?;
         match Config::load(&text) {
             Ok(config) => {
-                let mut gate = Gate::new(self.id, config.into_authn(random::number()));
+                let mut authn = config.into_authn(random::number());
+                authn.share_secret(proofs::shared_secret()?);
+                let mut gate = Gate::new(self.id, authn);
                 // Calls cannot be made from here: the first fetch waits for the first tick.
                 gate.set_tick(FAST_TICK)?;
                 let gate = Rc::new(RefCell::new(gate));
-                self.configured = Some(Configured { gate, keys: KeyKeeper::new(&text) });
+                let (keys, introspector) = (KeyKeeper::new(&text), Introspector::default());
+                self.configured = Some(Configured { gate, keys, introspector });
                 Ok(())
             }
             Err(error) => {
@@ -55,37 +61,44 @@ impl Root {
         }
     }
 
-    fn keep_keys(&mut self) -> Result<(), HostError> {
-        let Some(Configured { gate, keys }) = &mut self.configured else { return Ok(()) };
+    fn keep(&mut self) -> Result<(), HostError> {
+        let Some(Configured { gate, keys, introspector }) = &mut self.configured else { return Ok(()) };
         let Ok(mut gate) = gate.try_borrow_mut() else { return Ok(()) };
         let now = clock::now()?;
         let Gate { authn, metrics, .. } = &mut *gate;
+        let known = introspector.ask(authn, metrics, now);
         let adopted = keys.adopt(authn, now)?;
         let ended = keys.fetch(authn, metrics, now)?;
-        for (index, machine) in authn.key_sets().iter().enumerate() {
-            if let Some(age) = machine.age(now) {
-                metrics.show_age(ProviderId(index), age)?;
+        for (id, machine) in authn.key_sets() {
+            if let (Some(age), KeySetState::Ready(set)) = (machine.age(now), machine.state(now)) {
+                metrics.show_keys(id, age, set.keys().len())?;
             }
         }
-        if adopted || ended {
-            gate.admit_waiting();
-        } else {
-            gate.admit_overdue(now);
+        for (id, machine) in authn.introspections() {
+            metrics.show_introspection(id, machine.counts(), machine.kept())?;
         }
-        let tick =
-            if gate.has_waiting() || KeyKeeper::is_pending(&gate.authn, now) { FAST_TICK } else { SLOW_TICK };
+        if adopted || ended {
+            gate.admit_waiting_for_keys();
+        }
+        gate.admit_waiting_for(&known);
+        gate.admit_overdue(now);
+        let waiting = gate.waiting();
+        let tick = if waiting > 0 || KeyKeeper::is_pending(&gate.authn, now) { FAST_TICK } else { SLOW_TICK };
+        gate.metrics.show_waiting(waiting)?;
         gate.metrics.flush()?;
         gate.set_tick(tick)
     }
 
     fn take_answer(&mut self, call: u32, num_headers: usize, body_size: usize) -> Result<(), HostError> {
-        let Some(Configured { gate, keys }) = &mut self.configured else { return Ok(()) };
+        let Some(Configured { gate, keys, introspector }) = &mut self.configured else { return Ok(()) };
         let Ok(mut gate) = gate.try_borrow_mut() else { return Ok(()) };
         let now = clock::now()?;
         let response = HttpCallResponse::read(num_headers, body_size)?;
         let Gate { authn, metrics, .. } = &mut *gate;
-        if keys.answer(authn, metrics, now, call, response.as_ref())? {
-            gate.admit_waiting();
+        if let Some(known) = introspector.answer(authn, metrics, now, call, response.as_ref())? {
+            gate.admit_waiting_for(&[known]);
+        } else if keys.answer(authn, metrics, now, call, response.as_ref())? {
+            gate.admit_waiting_for_keys();
         }
         Ok(())
     }
@@ -101,8 +114,8 @@ impl RootContext for Root {
     }
 
     fn on_tick(&mut self) {
-        if let Err(error) = self.keep_keys() {
-            log::error!("keys: {error}");
+        if let Err(error) = self.keep() {
+            log::error!("on a tick: {error}");
         }
     }
 
@@ -125,7 +138,7 @@ impl Context for Root {
         _num_trailers: usize,
     ) {
         if let Err(error) = self.take_answer(token_id, num_headers, body_size) {
-            log::error!("keys: {error}");
+            log::error!("the answer to a call could not be taken: {error}");
         }
     }
 }

@@ -6,6 +6,9 @@
 )]
 
 use crate::root::Root;
+use doorward::authn::{ProofRecord, ProofStanding};
+use doorward::oauth::dpop::ReplayKey;
+use doorward::time::UnixTime;
 use doorward_host::fake::{self, Call};
 use doorward_host::{Action, Context, HttpContext, RootContext};
 
@@ -386,4 +389,168 @@ fn a_clock_that_is_set_back_leaves_no_request_waiting() {
     fake::with(|host| host.now_nanoseconds -= 60 * 1_000_000_000);
     root.on_tick();
     expect_denied(Action::Pause, 503, "doorward_keys_unavailable");
+}
+
+fn opaque() -> String {
+    let introspection = r#""introspection":{"uri":"https://joe.example/introspect","cluster":"joe","client_id":"edge","client_secret":"s"}"#;
+    document("{}").replace(r#""jwks":{}"#, introspection)
+}
+
+#[test]
+fn a_request_with_an_opaque_token_waits_for_the_answer() {
+    let (mut root, accepted) = root(&opaque());
+    assert!(accepted);
+    root.on_tick();
+    let (_http, action) = send(&root, "/", &[("authorization", "Bearer opaque")]);
+    assert_eq!((action, replied()), (Action::Pause, None));
+    let calls = fake::with(|host| host.calls.clone());
+    assert_eq!(calls, [Call::TickPeriod(1)], "the call does not wait for the slow tick");
+    let call = tick(&mut root);
+    let asked = fake::with(|host| {
+        host.calls
+            .iter()
+            .any(|call| matches!(call, Call::HttpCall { body, .. } if body.starts_with(b"token=opaque&")))
+    });
+    assert!(asked && !was_continued());
+    later(2000);
+    root.on_tick();
+    fake::with(|host| assert_eq!(host.metric("doorward.jwt_authn.waiting"), [1]));
+    answer(&mut root, call, "200", r#"{"active":true,"iss":"joe"}"#);
+    assert!(was_continued());
+    assert_eq!(header("x-issuer").as_deref(), Some("joe"));
+    let (_http, action) = send(&root, "/", &[("authorization", "Bearer opaque")]);
+    assert_eq!(action, Action::Continue, "the answer is kept");
+    root.on_tick();
+    fake::with(|host| {
+        let metric = |name: &str| host.metric(&format!("doorward.jwt_authn.{name}")).to_vec();
+        assert_eq!(metric("introspection.joe.called"), [1]);
+        // The request that waited is judged again.
+        assert_eq!(metric("introspection.joe.hit"), [2]);
+        assert_eq!(metric("introspection.joe.cached"), [1]);
+        assert_eq!(metric("waiting"), [0]);
+    });
+}
+
+#[test]
+fn requests_that_wait_for_another_answer_are_left_alone() {
+    let (mut root, _) = root(&opaque());
+    let (_first, _) = send(&root, "/", &[("authorization", "Bearer one")]);
+    let call = tick(&mut root);
+    fake::with(|host| {
+        host.effective_context = REQUEST + 1;
+        host.set_request_headers([(":method", "GET"), (":path", "/"), ("authorization", "Bearer two")]);
+    });
+    let mut second = root.create_http_context(REQUEST + 1).unwrap();
+    assert_eq!(second.on_http_request_headers(3, true), Action::Pause);
+    tick(&mut root);
+    fake::with(|host| host.calls.clear());
+    answer(&mut root, call, "200", r#"{"active":false}"#);
+    expect_denied(Action::Pause, 401, "doorward_token_inactive");
+    fake::with(|host| assert!(!host.calls.contains(&Call::SetEffectiveContext(REQUEST + 1))));
+}
+
+#[test]
+fn an_answer_that_does_not_come_is_not_the_clients_fault() {
+    let (mut root, _) = root(&opaque());
+    fake::with(|host| host.force("proxy_http_call", 10));
+    let (_http, _) = send(&root, "/", &[("authorization", "Bearer opaque")]);
+    root.on_tick();
+    expect_denied(Action::Pause, 503, "doorward_introspection_unavailable");
+    fake::with(|host| host.force("proxy_http_call", 0));
+    let (_http, _) = send(&root, "/", &[("authorization", "Bearer other")]);
+    let call = tick(&mut root);
+    fake::with(|host| {
+        host.effective_context = ROOT;
+        host.set_call_response([("x", "")], vec![]);
+    });
+    root.on_http_call_response(call, 0, 0, 0);
+    expect_denied(Action::Pause, 503, "doorward_introspection_unavailable");
+    root.on_tick();
+    fake::with(|host| assert_eq!(host.metric("doorward.jwt_authn.introspection.joe.failed"), [2]));
+}
+
+#[test]
+fn the_secret_is_the_same_on_all_workers_and_proofs_are_remembered_by_all() {
+    fake::reset();
+    let secret = crate::proofs::shared_secret().unwrap();
+    assert_eq!(crate::proofs::shared_secret().unwrap(), secret);
+    assert_ne!(secret, [0; 32]);
+    let at = UnixTime::from_secs;
+    let record =
+        |bucket, id, until| ProofRecord { key: ReplayKey { bucket, id: [id; 12] }, until: at(until) };
+    let standing = |record, now| crate::proofs::record(record, at(now)).unwrap();
+    assert_eq!(standing(record(1, 1, 60), 0), ProofStanding::Fresh);
+    assert_eq!(standing(record(1, 1, 60), 1), ProofStanding::Seen);
+    assert_eq!(standing(record(2, 1, 60), 1), ProofStanding::Fresh);
+    assert_eq!(standing(record(1, 2, 60), 1), ProofStanding::Fresh);
+    fake::with(|host| host.force("proxy_set_shared_data", 8));
+    assert_eq!(standing(record(1, 3, 60), 1), ProofStanding::Full, "others write all the time");
+    fake::with(|host| host.force("proxy_set_shared_data", 10));
+    assert!(crate::proofs::record(record(1, 3, 60), at(1)).is_err());
+}
+
+/// RFC 7519 has no signature here: an opaque token, so that claims can be any.
+fn opaque_with(claims: &str) -> (Root, String) {
+    let (mut root, accepted) = root(&opaque());
+    assert!(accepted);
+    let (http, _) = send(&root, "/", &[("authorization", "Bearer opaque")]);
+    drop(http);
+    let call = tick(&mut root);
+    let body = format!(r#"{{"active":true,"iss":"joe",{claims}}}"#);
+    answer(&mut root, call, "200", &body);
+    (root, "Bearer opaque".to_owned())
+}
+
+#[test]
+fn a_bound_token_is_held_to_the_certificate_of_the_connection() {
+    // The SHA-256 of nothing, as hexadecimal digits and as base64url.
+    const DIGEST: &[u8] = b"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    let (root, bearer) = opaque_with(r#""cnf":{"x5t#S256":"47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"}"#);
+    let path = b"connection\0sha256_peer_certificate_digest".to_vec();
+    let check = |shown: Option<&[u8]>, expected: Action| {
+        fake::with(|host| match shown {
+            Some(digest) => drop(host.properties.insert(path.clone(), digest.to_vec())),
+            None => drop(host.properties.remove(&path)),
+        });
+        let (_http, action) = send(&root, "/", &[("authorization", &bearer)]);
+        assert_eq!(action, expected, "{shown:?}");
+    };
+    check(Some(DIGEST), Action::Continue);
+    check(None, Action::Pause);
+    assert_eq!(replied(), Some((401, "doorward_certificate_mismatch".to_owned())));
+    check(Some(&DIGEST.to_ascii_uppercase()), Action::Continue);
+    check(Some(&DIGEST[2..]), Action::Pause);
+    check(Some(&[DIGEST, b"00"].concat()), Action::Pause);
+    check(Some(&[&DIGEST[2..], b"+5"].concat()), Action::Pause);
+    check(Some(b"f"), Action::Pause);
+}
+
+#[test]
+fn claims_become_filter_state_with_the_providers_name() {
+    let state = r#""filter_state":[{"name":"issuer","claim":["iss"]}],"providers""#;
+    let (root, accepted) = root(&inline().replace(r#""providers""#, state));
+    assert!(accepted);
+    let (_http, action) = send(&root, "/", &[("authorization", &bearer())]);
+    assert_eq!(action, Action::Continue);
+    let set = |name: &str| Call::SetProperty(name.as_bytes().to_vec(), b"joe".to_vec());
+    fake::with(|host| {
+        let found: Vec<_> =
+            host.calls.iter().filter(|call| matches!(call, Call::SetProperty(..))).cloned().collect();
+        assert_eq!(found, [set("doorward.issuer"), set("doorward.provider")]);
+    });
+    let (_http, _) = send(&root, "/open", &[]);
+    fake::with(|host| assert!(!host.calls.iter().any(|call| matches!(call, Call::SetProperty(..)))));
+}
+
+#[test]
+fn verifications_are_timed_by_algorithm() {
+    let (mut root, _) = root(&inline());
+    for _ in 0..150 {
+        send(&root, "/", &[("authorization", &bearer())]);
+    }
+    root.on_tick();
+    fake::with(|host| {
+        let times = host.metric("doorward.jwt_authn.verification_microseconds.sandbox.ES256");
+        assert_eq!(times.len(), 100, "each costs a hostcall");
+    });
 }
