@@ -36,6 +36,9 @@ pub(crate) struct Explain {
     /// fetched.
     #[arg(long, value_name = "[PROVIDER=]KEYS.json")]
     offline: Vec<String>,
+    /// SHA-256 of the client's certificate (DER), in hexadecimal digits, as `openssl x509 -fingerprint -sha256` shows it.
+    #[arg(long, value_name = "DIGEST", value_parser = digest)]
+    certificate_sha256: Option<Digest>,
     /// Show the values of identity headers.
     #[arg(long)]
     show_values: bool,
@@ -65,13 +68,31 @@ impl Explain {
         let fields = request.fields();
         let head = doorward::http::RequestHead::new(&fields);
         let mut report = Report::default();
-        let judgement = judge::judge(&mut authn, &keys, now, head);
+        let judgement =
+            judge::judge(&mut authn, &keys, now, head, self.certificate_sha256.map(|digest| digest.0));
         let view = view::View { policy: &policy, authn: &authn, judgement: &judgement, now, head };
         view.describe(&mut report);
         let allowed = matches!(judgement.decision, Decision::Forward(_));
         view::decision(&mut report, &head, &judgement.decision, &policy, self.show_values);
         Ok((report, allowed))
     }
+}
+
+/// A SHA-256.
+#[derive(Debug, Clone, Copy)]
+struct Digest([u8; 32]);
+
+fn digest(text: &str) -> Result<Digest, String> {
+    let digits: Vec<u32> =
+        text.chars().filter(|c| *c != ':').map(|c| c.to_digit(16).unwrap_or(u32::MAX)).collect();
+    let bytes = digits
+        .as_chunks::<2>()
+        .0
+        .iter()
+        .map(|[high, low]| u8::try_from(high.checked_mul(16)?.checked_add(*low)?).ok());
+    let bytes: Option<Vec<u8>> = bytes.collect();
+    let bytes = bytes.filter(|_| digits.len() == 64).and_then(|bytes| bytes.try_into().ok());
+    bytes.map(Digest).ok_or_else(|| "expected 64 hexadecimal digits".to_owned())
 }
 
 fn load(path: &Path) -> Result<Config, String> {

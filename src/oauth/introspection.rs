@@ -229,9 +229,12 @@ impl IntrospectionMachine {
         self.known.len().saturating_sub(self.asked)
     }
 
-    /// Whether calls are to be made.
-    pub fn is_due(&self) -> bool {
-        !self.queue.is_empty()
+    /// The active tokens that are kept.
+    pub fn vouched(&self) -> impl Iterator<Item = &VouchedToken> {
+        self.known.values().filter_map(|standing| match standing {
+            Standing::Active { vouched, .. } => Some(&**vouched),
+            Standing::Asked(_) | Standing::Inactive { .. } | Standing::Failed { .. } => None,
+        })
     }
 
     /// What is known of `token`. If a call has to be made, it carries `trace`, the request's `traceparent`.

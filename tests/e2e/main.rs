@@ -4,13 +4,15 @@
 //!
 //! | module | what it holds |
 //! |---|---|
+//! | `bound` | tokens bound to a key (DPoP) or to a certificate |
 //! | `configuration` | what Envoy says to a faulty document, secrets in logs, the files under `envoy/` |
 //! | `hostile` | requests that try to walk around the filter, or to kill it |
 //! | `interop` | tokens of jose, PyJWT and jwcrypto, whole and mutated |
 //! | `keys` | key sets that come late, wrong, changed or not at all |
 //! | `module` | what the built module imports and exports |
 //! | `oidc_provider` | a real OpenID provider: its published keys, access tokens and ID tokens |
-//! | `operating` | shadow mode and metrics |
+//! | `opaque` | opaque tokens, and a provider that is asked about them |
+//! | `operating` | shadow mode, metrics, logs, filter state |
 //! | `replies` | each denial as the client and the access log see it |
 //! | `rotation` | keys over time on four workers: rotation, outages, cold starts, floods, discovery |
 //! | `support` | what these share |
@@ -25,12 +27,14 @@
 )]
 #![allow(missing_docs, reason = "a test binary has no interface")]
 
+mod bound;
 mod configuration;
 mod hostile;
 mod interop;
 mod keys;
 mod module;
 mod oidc_provider;
+mod opaque;
 mod operating;
 mod replies;
 mod rotation;

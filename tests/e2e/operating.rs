@@ -62,3 +62,78 @@ fn denials_are_counted_by_provider_and_code() {
     })
     .unwrap();
 }
+
+#[test]
+fn claims_reach_access_logs_and_rbac() {
+    run(async {
+        let issuer = Issuer::start().await?;
+        let state = json!([{ "name": "sub", "claim": ["sub"] }, { "name": "plan", "claim": ["plan"] }]);
+        let configuration = with(document(&inline_provider(&issuer)), json!({ "filter_state": state }));
+        let gold =
+            json!({ "filter_state": { "key": "wasm.doorward.plan", "string_match": { "exact": "gold" } } });
+        let policy = json!({ "permissions": [{ "any": true }], "principals": [gold] });
+        let rbac = json!({
+            "name": "envoy.filters.http.rbac",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC",
+                "rules": { "action": "ALLOW", "policies": { "gold": policy } },
+            },
+        });
+        let edge =
+            Edge::start_with(&configuration, |config| config, |listener| listener.http_filter(rbac)).await?;
+        let send = async |plan: &str| -> anyhow::Result<u16> {
+            let token = issuer.mint(&json!({ "plan": plan }))?;
+            Ok(edge.send(&Request::get("/").bearer(&token)).await?.status)
+        };
+        assert_eq!(send("gold").await?, 200);
+        assert_eq!(send("silver").await?, 403);
+        assert_eq!(edge.send(&Request::get("/healthz")).await?.status, 403, "nobody's plan is gold");
+        let logged = || {
+            let log = edge.envoy.access_log();
+            log.iter().map(|line| (line["subject"].clone(), line["provider"].clone())).collect::<Vec<_>>()
+        };
+        eventually("the access log is written", async || Ok(logged().len() == 3)).await?;
+        let alice = (json!("alice"), json!("corp"));
+        assert_eq!(logged(), [alice.clone(), alice, (Value::Null, Value::Null)]);
+        Ok(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn denials_are_logged_with_their_reason_and_within_bounds() {
+    run(async {
+        let issuer = Issuer::start().await?;
+        let limits = json!({ "limits": { "denial_logs": 3 } });
+        let edge = Edge::start(&with(document(&inline_provider(&issuer)), limits)).await?;
+        let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let expired = issuer.mint(&json!({ "iat": 1000, "nbf": 1000, "exp": 2000 }))?;
+        let request = Request::get("/private?x=hidden").bearer(&expired).header("traceparent", trace);
+        for _ in 0..50 {
+            edge.denied(&request).await?;
+        }
+        let lines = || -> Vec<Value> {
+            let log = edge.envoy.log();
+            let found = log.lines().filter_map(|line| line.get(line.find(r#"{"code""#)?..));
+            found.filter_map(|json| serde_json::from_str(json).ok()).collect()
+        };
+        let found = lines();
+        // At most three in each second that the requests took.
+        assert!(!found.is_empty() && found.len() < 50, "{}", found.len());
+        let first = &found[0];
+        assert_eq!(first["event"], "denied");
+        assert_eq!(first["code"], "token_expired");
+        assert_eq!((&first["provider"], &first["rule"]), (&json!("corp"), &json!(1)));
+        assert_eq!(first["trace_id"], "4bf92f3577b34da6a3ce929d0e0e4736");
+        assert!(first["kid"].is_string() && first["sub_hash"].as_str().is_some_and(|hash| hash.len() == 32));
+        let log = edge.envoy.log();
+        for private in ["alice", "hidden", &expired[..60]] {
+            assert!(
+                !log.lines().any(|line| line.contains(r#"{"code""#) && line.contains(private)),
+                "{private}"
+            );
+        }
+        Ok(())
+    })
+    .unwrap();
+}

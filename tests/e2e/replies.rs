@@ -41,10 +41,17 @@ fn every_denial_is_a_problem_document_with_its_challenge_and_its_details() {
         let issuer = Issuer::start().await?;
         let edge = start(&issuer).await?;
         let cases = cases(&issuer)?;
-        // A bug of the filter cannot be brought about from outside; everything else can.
-        let missing: Vec<_> =
-            Denial::ALL.iter().filter(|denial| !cases.iter().any(|case| case.denial == **denial)).collect();
-        assert_eq!(missing, [&Denial::InternalError]);
+        // A bug of the filter cannot be brought about from outside; what needs a provider that answers is in `opaque`, and what
+        // needs a client that signs in `bound`.
+        let elsewhere = |denial: &Denial| {
+            matches!(denial, Denial::InternalError | Denial::TokenInactive)
+                || denial.code().starts_with("dpop_")
+        };
+        let missing: Vec<_> = Denial::ALL
+            .iter()
+            .filter(|denial| !elsewhere(denial) && !cases.iter().any(|case| case.denial == **denial))
+            .collect();
+        assert_eq!(missing, [&Denial::NoMatchingRule; 0]);
         for case in &cases {
             let response = edge.send(&case.request("GET")).await?;
             check(case, &response);
@@ -94,7 +101,7 @@ fn check(case: &Case, response: &Response) {
     assert_eq!(response.status, status, "{shown}");
     assert_eq!(response.header("content-type").as_deref(), Some("application/problem+json"), "{shown}");
     assert_eq!(response.header("cache-control").as_deref(), Some("no-store"), "{shown}");
-    let retry = (case.denial == Denial::KeysUnavailable).then_some("5");
+    let retry = (case.status == 503).then_some("5");
     assert_eq!(response.header("retry-after").as_deref(), retry, "{shown}");
     let expected = json!({ "type": format!("urn:doorward:denial:{code}"), "title": title, "status": status, "code": code });
     assert_eq!(response.json().unwrap(), expected, "{shown}");
@@ -138,15 +145,25 @@ async fn start(issuer: &Issuer) -> Result<Edge> {
         "audiences": ["api"],
         "jwks": { "remote": { "uri": "https://down.example.com/jwks", "cluster": "down" } },
     });
+    let silent = json!({
+        "issuer": "https://silent.example.com",
+        "audiences": ["api"],
+        "introspection": {
+            "uri": "https://silent.example.com/introspect", "cluster": "down", "client_id": "edge", "client_secret": "s",
+        },
+    });
+    let bound = with(inline_provider(issuer), json!({ "certificate_bound": true }));
     let rule = |prefix: &str, require: Value| json!({ "match": { "path": { "prefix": prefix } }, "require": require });
     let document = json!({
-        "providers": { "corp": corp, "tenants": tenants, "down": unreachable },
+        "providers": { "corp": corp, "tenants": tenants, "down": unreachable, "silent": silent, "bound": bound },
         "rules": [
             rule("/api", json!({ "provider": "corp" })),
             rule("/admin", json!({ "provider": "corp", "scopes": ["read", "admin"] })),
             rule("/gold", json!({ "provider": "corp", "claims": [{ "path": ["plan"], "equals": "gold" }] })),
             rule("/tenants", json!({ "provider": "tenants" })),
             rule("/down", json!({ "provider": "down" })),
+            rule("/silent", json!({ "provider": "silent" })),
+            rule("/bound", json!({ "provider": "bound" })),
         ],
         "identity_headers": [
             { "header": "x-user-id", "claim": ["sub"] },
@@ -257,6 +274,16 @@ fn cases(issuer: &Issuer) -> Result<Vec<Case>> {
         ),
         one(Denial::IdentityClaimMissing, 403, NoChallenge, "/api", token(json!({ "tenant": null }))?),
         one(Denial::IdentityClaimUnsafe, 403, NoChallenge, "/api", token(json!({ "name": "Zo\u{eb}" }))?),
+        one(Denial::BindingMissing, 401, invalid, "/bound", token(json!({}))?),
+        one(Denial::BindingNotSupported, 401, invalid, "/api", token(json!({ "cnf": { "kid": "key" } }))?),
+        one(
+            Denial::CertificateMismatch,
+            401,
+            invalid,
+            "/bound",
+            token(json!({ "cnf": { "x5t#S256": "47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU" } }))?,
+        ),
         one(Denial::KeysUnavailable, 503, NoChallenge, "/down", token(down)?),
+        one(Denial::IntrospectionUnavailable, 503, NoChallenge, "/silent", "opaque-secret".into()),
     ])
 }

@@ -2,7 +2,7 @@
 
 use super::keys::Keys;
 use doorward::authn::decision::Decision;
-use doorward::authn::{Authn, Outcome, Step};
+use doorward::authn::{Authn, Awaited, Outcome, ProofStanding, Step};
 use doorward::http::RequestHead;
 use doorward::jose::crypto::{self, Verdict};
 use doorward::jose::{Algorithm, Jwk};
@@ -32,12 +32,13 @@ pub(super) struct Signature<'r> {
     pub(super) signed: &'r [u8],
 }
 
-/// Decides, fetching what the machine waits for.
+/// Decides, fetching what the machine waits for. No proof is remembered: each is new.
 pub(super) fn judge<'r>(
     authn: &mut Authn,
     keys: &Keys,
     now: UnixTime,
     head: RequestHead<'r>,
+    certificate: Option<[u8; 32]>,
 ) -> Judgement<'r> {
     let (mut signatures, mut fetches) = (Vec::new(), Vec::new());
     let mut step = authn.begin(now, head);
@@ -55,7 +56,23 @@ pub(super) fn judge<'r>(
                 });
                 authn.resume(now, *pending, Outcome::Signature(verdict))
             }
-            Step::AwaitKeys(id, pending) => {
+            Step::ReadCertificate(pending) => authn.resume(now, *pending, Outcome::Certificate(certificate)),
+            Step::RecordProof(_, pending) => {
+                authn.resume(now, *pending, Outcome::Proof(ProofStanding::Fresh))
+            }
+            Step::Await(Awaited::Introspection(id, _), pending) => {
+                rounds = rounds.saturating_add(1);
+                let mut notes = Vec::new();
+                let asked = rounds <= MAX_ROUNDS && keys.ask(authn, id, now, &mut notes);
+                fetches.push((id, notes));
+                if asked {
+                    signatures.clear();
+                    authn.begin(now, head)
+                } else {
+                    authn.resume(now, *pending, Outcome::Unavailable)
+                }
+            }
+            Step::Await(Awaited::Keys(id), pending) => {
                 rounds = rounds.saturating_add(1);
                 let mut notes = Vec::new();
                 // In the proxy the request waits for the cooldown to pass; here time is only a number.
@@ -69,7 +86,7 @@ pub(super) fn judge<'r>(
                     signatures.clear();
                     authn.begin(now, head)
                 } else {
-                    authn.resume(now, *pending, Outcome::KeysUnavailable)
+                    authn.resume(now, *pending, Outcome::Unavailable)
                 }
             }
         };

@@ -1,8 +1,9 @@
-//! The providers' keys: from files, or fetched as the proxy would fetch them.
+//! What providers say: their keys, from files or fetched as the proxy would fetch them, and what they answer about opaque tokens.
 
-use doorward::authn::Authn;
+use doorward::authn::{Authn, Verification};
 use doorward::config::Config;
 use doorward::jose::{JwkSet, KeyOrigin};
+use doorward::oauth::{IntrospectionCall, IntrospectionUpdate};
 use doorward::oidc::{Endpoint, Fetch, FetchError, FetchResponse, KeySetSource, KeySetUpdate, Next};
 use doorward::policy::ProviderId;
 use doorward::time::UnixTime;
@@ -10,8 +11,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read as _;
 use std::sync::Arc;
-use ureq::Agent;
+use std::time::Duration;
+use ureq::http::Response;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use ureq::{Agent, Body};
 
 /// Where keys come from in this run.
 pub(super) struct Keys {
@@ -41,8 +44,9 @@ impl Keys {
                 }
                 None => {
                     let set = read(argument)?;
-                    for (id, source) in config.key_sources().iter().enumerate() {
-                        if !matches!(source, KeySetSource::Inline(_)) {
+                    for (id, verification) in config.verifications().iter().enumerate() {
+                        if matches!(verification, Verification::Keys(source) if !matches!(source, KeySetSource::Inline(_)))
+                        {
                             keys.given.entry(id).or_insert((argument.clone(), Arc::clone(&set)));
                         }
                     }
@@ -54,12 +58,51 @@ impl Keys {
 
     /// The machine that decides with these keys.
     pub(super) fn authn(&self, config: &Config) -> Authn {
-        let sources = config.key_sources().iter().enumerate();
-        let sources = sources.map(|(id, source)| match self.given.get(&id) {
-            Some((_, set)) => KeySetSource::Inline(Arc::clone(set)),
-            None => source.clone(),
-        });
-        Authn::new(config.policy().clone(), sources.collect(), 0)
+        let verifications = config.verifications().iter().enumerate();
+        let verifications =
+            verifications.map(|(id, verification)| match (self.given.get(&id), verification) {
+                (Some((_, set)), Verification::Keys(_)) => {
+                    Verification::Keys(KeySetSource::Inline(Arc::clone(set)))
+                }
+                (_, other) => other.clone(),
+            });
+        let mut authn = Authn::new(config.policy().clone(), verifications.collect(), 0);
+        // Nothing is remembered, and no nonce of a proxy's is known: any secret will do.
+        authn.share_secret([0; 32]);
+        authn
+    }
+
+    /// Asks a provider about the tokens that its machine asks about. What was said goes to `notes`. Whether it was asked.
+    pub(super) fn ask(
+        &self,
+        authn: &mut Authn,
+        id: ProviderId,
+        now: UnixTime,
+        notes: &mut Vec<String>,
+    ) -> bool {
+        if self.is_offline {
+            notes.push("not asked, because of --offline".to_owned());
+            return false;
+        }
+        let Some(machine) = authn.introspection_mut(id) else { return false };
+        let calls = machine.poll(now);
+        for call in &calls {
+            let answer = post(call);
+            let result = match &answer {
+                Ok(answer) => {
+                    Ok(FetchResponse { status: answer.status, cache_control: None, body: &answer.body })
+                }
+                Err(_) => Err(FetchError::NoResponse),
+            };
+            let outcome = match (machine.handle(now, call.token, result), answer) {
+                (IntrospectionUpdate::Active, _) => "active".to_owned(),
+                (IntrospectionUpdate::Inactive, _) => "not active".to_owned(),
+                (IntrospectionUpdate::Failed(_), Err(reason)) => reason,
+                (IntrospectionUpdate::Failed(error), Ok(_)) => error.to_string(),
+            };
+            notes.push(format!("POST {}: {outcome}", uri(&call.endpoint)));
+        }
+        !calls.is_empty()
     }
 
     /// Brings the keys that a provider's machine asks for at `at`. What was fetched goes to `notes`. Whether keys came.
@@ -126,11 +169,21 @@ fn uri(endpoint: &Endpoint) -> String {
 }
 
 fn get(fetch: &Fetch) -> Result<Answer, String> {
-    let is_tls = fetch.endpoint.scheme == "https";
-    let agent = agent(fetch, is_tls)?;
-    let request =
-        agent.get(uri(&fetch.endpoint)).header("accept", "application/jwk-set+json, application/json");
-    let mut response = request.call().map_err(|error| error.to_string())?;
+    let request = agent(&fetch.endpoint, fetch.timeout)?.get(uri(&fetch.endpoint));
+    let request = request.header("accept", "application/jwk-set+json, application/json");
+    read_answer(request.call())
+}
+
+fn post(call: &IntrospectionCall) -> Result<Answer, String> {
+    let mut request = agent(&call.endpoint, call.timeout)?.post(uri(&call.endpoint));
+    for (name, value) in &call.headers {
+        request = request.header(*name, value);
+    }
+    read_answer(request.send(&call.body))
+}
+
+fn read_answer(response: Result<Response<Body>, ureq::Error>) -> Result<Answer, String> {
+    let mut response = response.map_err(|error| error.to_string())?;
     let limit = u64::try_from(FetchResponse::READ_BYTES).unwrap_or(u64::MAX);
     let mut body = Vec::new();
     let read = response.body_mut().as_reader().take(limit).read_to_end(&mut body);
@@ -143,13 +196,13 @@ fn get(fetch: &Fetch) -> Result<Answer, String> {
 }
 
 /// A client that does what the proxy does: no redirects, any status is an answer, one limit for the whole exchange.
-fn agent(fetch: &Fetch, is_tls: bool) -> Result<Agent, String> {
+fn agent(endpoint: &Endpoint, timeout: Duration) -> Result<Agent, String> {
     let mut config = Agent::config_builder()
         .max_redirects(0)
         .max_redirects_will_error(false)
         .http_status_as_error(false)
-        .timeout_global(Some(fetch.timeout));
-    if is_tls {
+        .timeout_global(Some(timeout));
+    if endpoint.scheme == "https" {
         let found = rustls_native_certs::load_native_certs();
         if found.certs.is_empty() {
             let reasons: Vec<_> = found.errors.iter().map(ToString::to_string).collect();

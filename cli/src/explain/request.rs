@@ -24,6 +24,9 @@ pub(super) struct RequestArguments {
     /// Host of the request.
     #[arg(long, default_value = "localhost")]
     host: String,
+    /// Scheme of the request.
+    #[arg(long, default_value = "https")]
+    scheme: String,
     /// A header of the request.
     #[arg(long = "header", value_name = "NAME: VALUE")]
     headers: Vec<String>,
@@ -38,6 +41,7 @@ impl Request {
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let mut fields = vec![
             pair(":method", &arguments.method),
+            pair(":scheme", &arguments.scheme),
             pair(":authority", &arguments.host),
             pair(":path", &arguments.path),
         ];

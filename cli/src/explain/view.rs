@@ -8,6 +8,7 @@ use doorward::authn::{Authn, AuthnPolicy, Provider};
 use doorward::http::{HeaderMutation, RequestHead};
 use doorward::jose::crypto::Verdict;
 use doorward::jwt::{ClaimsSet, UnverifiedJwt};
+use doorward::oauth::Confirmation;
 use doorward::oidc::KeySetState;
 use doorward::policy::{AnyOf, NormalPath, ProviderId, Requirement, RuleAction};
 use doorward::time::UnixTime;
@@ -88,9 +89,10 @@ impl View<'_, '_> {
         if token.len() > self.policy.max_token_bytes {
             return report.add("token", format!("at most {} bytes are read", self.policy.max_token_bytes));
         }
-        let jwt = match UnverifiedJwt::parse(token) {
-            Ok(jwt) => jwt,
-            Err(error) => return report.add("token", format!("not a token: {error}")),
+        let jwt = match (UnverifiedJwt::parse(token), self.policy.introspected(group)) {
+            (Ok(jwt), _) => jwt,
+            (Err(_), Some(asked)) => return self.asked(report, group, asked),
+            (Err(error), None) => return report.add("token", format!("not a token: {error}")),
         };
         let (header, claims) = (jwt.jws().unverified_header(), jwt.unverified_claims());
         let typ = header.token_type.as_ref().map_or("no typ".to_owned(), |typ| format!("typ {typ:?}"));
@@ -104,6 +106,9 @@ impl View<'_, '_> {
         };
         let Some(provider) = self.policy.provider(trusted.provider) else { return };
         report.add("issuer", format!("{issuer:?}: provider {}", provider.name));
+        if provider.is_introspected {
+            return self.asked(report, group, trusted.provider);
+        }
         for binding in trusted.bindings.iter().filter(|binding| !binding.holds(claims)) {
             report.add("issuer", format!("claim {} is not {:?}", binding.claim, binding.value));
         }
@@ -119,7 +124,63 @@ impl View<'_, '_> {
         }
         self.keys(report, trusted.provider);
         self.signature(report, &jwt);
+        self.binding(report, provider, claims);
         self.alternatives(report, group, trusted.provider, claims);
+    }
+
+    /// A token that its provider is asked about.
+    fn asked(&self, report: &mut Report, group: &AnyOf, id: ProviderId) {
+        report.add("token", format!("opaque: provider {} is asked (RFC 7662)", self.name(id)));
+        for note in self.notes(id) {
+            report.add("answer", note.clone());
+        }
+        let machine = self.authn.introspections().find(|(of, _)| *of == id).map(|(_, machine)| machine);
+        let vouched = machine.and_then(|machine| machine.vouched().next());
+        let (Some(vouched), Some(provider)) = (vouched, self.policy.provider(id)) else { return };
+        let claims = vouched.token.claims();
+        self.claims(report, provider, claims);
+        match provider.claims.check_claims(claims, self.now) {
+            Ok(_) => report.add("claims", "as they must be"),
+            Err(error) => report.add("claims", format!("refused: {error}")),
+        }
+        self.binding(report, provider, claims);
+        self.alternatives(report, group, id, claims);
+    }
+
+    fn notes(&self, id: ProviderId) -> impl Iterator<Item = &String> {
+        self.judgement.fetches.iter().filter(move |(of, _)| *of == id).flat_map(|(_, notes)| notes)
+    }
+
+    fn binding(&self, report: &mut Report, provider: &Provider, claims: &ClaimsSet) {
+        let rules = &provider.binding;
+        let found = match Confirmation::of(claims) {
+            Ok(None) => "none".to_owned(),
+            Ok(Some(confirmation)) => {
+                let key = confirmation.jkt.map(|_| "a key (jkt)");
+                let certificate = confirmation.x5t_s256.map(|_| "a certificate (x5t#S256)");
+                key.into_iter().chain(certificate).collect::<Vec<_>>().join(" and ")
+            }
+            Err(error) => error.to_string(),
+        };
+        let is_plain = rules.dpop.is_none() && !rules.certificate_bound;
+        if is_plain && claims.top("cnf").is_none() {
+            return;
+        }
+        let needed = match (rules.dpop.as_ref().is_some_and(|dpop| dpop.required), rules.certificate_bound) {
+            (true, true) => "; both a key and a certificate are needed",
+            (true, false) => "; a key is needed",
+            (false, true) => "; a certificate is needed",
+            (false, false) if rules.ignore_unchecked => "; what is not asked for is ignored",
+            (false, false) => "",
+        };
+        report.add("bound to", format!("{found}{needed}"));
+        if rules.dpop.is_some() {
+            let proofs = self.head.values(b"dpop").count();
+            report.add(
+                "proof",
+                format!("{proofs} in the request; whether one was used before is not known here"),
+            );
+        }
     }
 
     fn claims(&self, report: &mut Report, provider: &Provider, claims: &ClaimsSet) {
@@ -153,10 +214,10 @@ impl View<'_, '_> {
     }
 
     fn keys(&self, report: &mut Report, id: ProviderId) {
-        for note in self.judgement.fetches.iter().filter(|(of, _)| *of == id).flat_map(|(_, notes)| notes) {
+        for note in self.notes(id) {
             report.add("keys", note.clone());
         }
-        match self.authn.key_sets().get(id.0).map(|machine| machine.state(self.now)) {
+        match self.authn.key_set(id).map(|machine| machine.state(self.now)) {
             Some(KeySetState::Ready(set)) => {
                 let keys = set.keys().iter();
                 let keys = keys

@@ -4,9 +4,12 @@
 // - a resource `urn:api:ALG` whose access tokens are JWTs (RFC 9068) signed with it, audience `api`, scopes `read write`,
 // - a client `web-ALG` for the code flow whose ID tokens are signed with it.
 // The client `service` may use the client credentials grant. The secret of every client is `secret`.
+// Without a resource its access tokens are opaque, audience `api`. About those the clients `edge` (by its secret) and `edge-key` (by
+// assertions that are signed with the Ed25519 key of RFC 8037) may ask. A token request with a DPoP proof gives a bound token.
 // The code flow asks nobody: whoever comes is `alice`.
 //
 // POST /test/rotate   replaces every key; tokens signed with the old ones cannot be verified any more
+// POST /test/revoke   with a token as its body: withdraws that opaque token
 // POST /test/down     from now on every other request is answered with 503
 // POST /test/up       ends that
 import { randomBytes } from 'node:crypto'
@@ -26,6 +29,8 @@ const account = {
   groups: ['admins', 'engineering'],
 }
 const scopes = 'read write'
+// RFC 8037, appendix A.1: the public half.
+const edgeKey = { kty: 'OKP', crv: 'Ed25519', kid: 'edge', x: '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo' }
 const cookieKeys = [randomBytes(32).toString('base64url')]
 
 function algorithmOf(resource) {
@@ -57,6 +62,15 @@ async function build(issuer, generation) {
         response_types: [],
         redirect_uris: [],
       },
+      ...['edge', 'edge-key'].map((client_id) => ({
+        client_id,
+        grant_types: [],
+        response_types: [],
+        redirect_uris: [],
+        ...(client_id === 'edge'
+          ? { client_secret: 'secret' }
+          : { token_endpoint_auth_method: 'private_key_jwt', jwks: { keys: [edgeKey] } }),
+      })),
       ...signing.map(web),
     ],
     cookies: { keys: cookieKeys },
@@ -69,7 +83,11 @@ async function build(issuer, generation) {
     },
     // The claims that belong to the granted scopes stand in the ID token itself.
     conformIdTokenClaims: false,
-    enabledJWA: { idTokenSigningAlgValues: signing },
+    enabledJWA: {
+      idTokenSigningAlgValues: signing,
+      clientAuthSigningAlgValues: ['EdDSA', 'ES256'],
+      dPoPSigningAlgValues: ['EdDSA', 'ES256'],
+    },
     ttl: {
       AccessToken: 600,
       AuthorizationCode: 60,
@@ -95,10 +113,17 @@ async function build(issuer, generation) {
     features: {
       devInteractions: { enabled: false },
       clientCredentials: { enabled: true },
+      dPoP: { enabled: true },
+      introspection: {
+        enabled: true,
+        allowedPolicy: async (_ctx, client) => client.clientId.startsWith('edge'),
+      },
       resourceIndicators: {
         enabled: true,
-        defaultResource: async () => undefined,
+        // Without a resource a token is opaque.
+        defaultResource: async () => 'urn:api:opaque',
         getResourceServerInfo: async (_ctx, resource) => {
+          if (resource === 'urn:api:opaque') return { scope: scopes, audience: 'api', accessTokenFormat: 'opaque' }
           const alg = algorithmOf(resource)
           if (alg === undefined) throw new errors.InvalidTarget()
           return { scope: scopes, audience: 'api', accessTokenFormat: 'jwt', jwt: { sign: { alg } } }
@@ -121,6 +146,13 @@ async function handle(req, res) {
         generation += 1
         current = await build(issuer, generation)
         break
+      case '/test/revoke': {
+        let token = ''
+        for await (const chunk of req) token += chunk
+        const found = await current.provider.ClientCredentials.find(token)
+        await found.destroy()
+        break
+      }
       case '/test/down':
         down = true
         break

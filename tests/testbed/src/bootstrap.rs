@@ -21,6 +21,7 @@ pub struct Listener {
     connection_manager: Map<String, Value>,
     protocol: Map<String, Value>,
     route: Value,
+    transport_socket: Option<Value>,
 }
 
 /// One WebAssembly filter of a listener.
@@ -103,6 +104,7 @@ impl Listener {
             connection_manager: Map::new(),
             protocol: Map::new(),
             route: json!({ "match": { "prefix": "/" }, "route": { "cluster": "upstream", "timeout": "30s" } }),
+            transport_socket: None,
         }
     }
 
@@ -141,6 +143,19 @@ impl Listener {
         self.connection_manager("max_request_headers_kb", kib.into())
     }
 
+    /// Speaks TLS with a certificate and its key, and asks clients for a certificate by this authority. All are PEM files.
+    #[must_use]
+    pub fn mutual_tls(mut self, certificate: &Path, key: &Path, authority: &Path) -> Self {
+        let file = |path: &Path| json!({ "filename": path });
+        let context = json!({ "common_tls_context": {
+            "tls_certificates": [{ "certificate_chain": file(certificate), "private_key": file(key) }],
+            "validation_context": { "trusted_ca": file(authority) },
+        }});
+        let message = "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext";
+        self.transport_socket = Some(typed("envoy.transport_sockets.tls", message, context));
+        self
+    }
+
     /// Sets any other field of the HTTP connection manager, for instance `normalize_path`.
     #[must_use]
     pub fn connection_manager(mut self, field: &str, value: Value) -> Self {
@@ -173,10 +188,14 @@ impl Listener {
             "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
             manager,
         );
+        let mut chain = json!({ "filters": [manager] });
+        if let (Some(members), Some(socket)) = (chain.as_object_mut(), &self.transport_socket) {
+            members.insert("transport_socket".to_owned(), socket.clone());
+        }
         json!({
             "name": self.name,
             "address": socket_address(SocketAddr::from(([127, 0, 0, 1], 0))),
-            "filter_chains": [{ "filters": [manager] }],
+            "filter_chains": [chain],
         })
     }
 }
@@ -275,6 +294,8 @@ fn access_log_to(path: &Path) -> Value {
         "status": "%RESPONSE_CODE%",
         "details": "%RESPONSE_CODE_DETAILS%",
         "reported": "%FILTER_STATE(wasm.doorward.reported:PLAIN)%",
+        "provider": "%FILTER_STATE(wasm.doorward.provider:PLAIN)%",
+        "subject": "%FILTER_STATE(wasm.doorward.sub:PLAIN)%",
         "flags": "%RESPONSE_FLAGS%",
     }});
     typed(
