@@ -24,7 +24,7 @@ enum Command {
     /// Check configuration documents, and print every fault with its path.
     Check(check::Check),
     /// Explain what the filter would decide about one request, and why.
-    Explain(explain::Explain),
+    Explain(Box<explain::Explain>),
     /// Convert an Envoy or Istio configuration, and list what has no counterpart.
     Convert(convert::Convert),
     /// Print the JSON Schema of the document, for editors.

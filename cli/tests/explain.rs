@@ -258,6 +258,67 @@ fn keys_that_cannot_be_had_are_the_issuers_fault() {
     assert!(printed.contains("503 keys_unavailable"), "{printed}");
 }
 
+/// Answers every request on a free port of loopback with this JSON; the address.
+fn serve(body: String) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut request = [0; 4096];
+            // Head and body may come apart.
+            while !String::from_utf8_lossy(&request).contains("token=") {
+                let used = request.iter().position(|byte| *byte == 0).unwrap();
+                let length = stream.read(&mut request[used..]).unwrap();
+                assert_ne!(length, 0);
+            }
+            let head =
+                format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+            stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
+        }
+    });
+    base
+}
+
+#[test]
+fn an_opaque_token_is_asked_about_and_its_binding_is_shown() {
+    let bench = Bench::new("opaque");
+    let digest = base64url::encode(&[0xab; 32]);
+    let answer = json!({"active": true, "iss": "https://login.example.com/", "aud": "api", "sub": "alice",
+        "scope": "read", "cnf": {"x5t#S256": digest}});
+    let base = serve(answer.to_string());
+    let introspection = json!({"uri": format!("{base}/introspect"), "cluster": "c", "danger_allow_http": true,
+        "client_id": "edge", "client_secret": "hunter2"});
+    let document = json!({
+        "providers": {"corp": {"issuer": "https://login.example.com/", "audiences": ["api"], "introspection": introspection}},
+        "rules": [{"match": {}, "require": {"provider": "corp", "scopes": ["read"]}}],
+        "identity_headers": [{"header": "x-user-id", "claim": ["sub"]}],
+    });
+    let document = bench.file("doorward.json", &document.to_string());
+    let arguments = [document.as_str(), "--token", "opaque-token", "--path", "/"];
+    let check = |more: &[&str], status: i32, expected: &[&str]| {
+        let (code, printed, error) = explain(&[&arguments[..], more].concat());
+        assert_eq!((code, error.as_str()), (status, ""), "{printed}");
+        for part in expected {
+            assert!(printed.contains(part), "expected {part:?}:\n{printed}");
+        }
+        for secret in ["opaque-token", "hunter2"] {
+            assert!(!printed.contains(secret), "{printed}");
+        }
+    };
+    let asked = format!("POST {base}/introspect: active");
+    let found = [asked.as_str(), "bound to    a certificate (x5t#S256)", "needed \"read\"; there \"read\""];
+    let hex = "ab".repeat(32);
+    check(&["--certificate-sha256", &hex], 0, &[&found[..], &["decision    allowed"]].concat());
+    let colons = vec!["AB"; 32].join(":");
+    check(&["--certificate-sha256", &colons], 0, &["decision    allowed"]);
+    check(&[], 1, &[&found[..], &["401 certificate_mismatch"]].concat());
+    let keys = bench.file("keys.json", &bench.jwks());
+    check(&["--offline", &keys], 1, &["not asked, because of --offline", "503 introspection_unavailable"]);
+    let (code, _, error) = explain(&[&arguments[..], &["--certificate-sha256", "ab"]].concat());
+    assert!(code == 2 && error.contains("expected 64 hexadecimal digits"), "{error}");
+}
+
 #[test]
 fn faults_of_usage_and_configuration_exit_with_2() {
     let bench = Bench::new("faults");

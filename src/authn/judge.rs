@@ -125,7 +125,7 @@ impl<'a> Judge<'a> {
         }
         match finish(self.policy, progress) {
             Ok(forward) => Step::Decide(Decision::Forward(forward)),
-            Err(denial) => self.refuse(denial),
+            Err(rejection) => self.refuse(*rejection),
         }
     }
 
@@ -290,19 +290,19 @@ fn identify<'r, 'p>(
     policy: &'p AuthnPolicy,
     group: &AnyOf,
     token: &'r [u8],
-) -> Result<Identified<'r, 'p>, Rejection> {
+) -> Result<Identified<'r, 'p>, Box<Rejection>> {
     if token.len() > policy.max_token_bytes {
-        return Err(Denial::TokenTooLarge.into());
+        return Err(Box::new(Denial::TokenTooLarge.into()));
     }
     let asked = policy.introspected(group);
     let jwt = match (UnverifiedJwt::parse(token), asked) {
         (Ok(jwt), _) => jwt,
         (Err(_), Some(asked)) => return Ok(Identified::Opaque(asked)),
         (Err(UnverifiedJwtError::Jws(JwsError::Header(HeaderError::UnsupportedAlgorithm))), None) => {
-            return Err(Denial::AlgorithmNotAllowed.into());
+            return Err(Box::new(Denial::AlgorithmNotAllowed.into()));
         }
         (Err(UnverifiedJwtError::Jws(_) | UnverifiedJwtError::Claims(_)), None) => {
-            return Err(Denial::TokenMalformed.into());
+            return Err(Box::new(Denial::TokenMalformed.into()));
         }
     };
     // A JWT names its issuer, and nobody else is told of it.
@@ -311,7 +311,7 @@ fn identify<'r, 'p>(
     match trusted {
         Some(trusted) if asked == Some(trusted.provider) => Ok(Identified::Opaque(trusted.provider)),
         Some(trusted) => Ok(Identified::Jwt(jwt, trusted)),
-        None => Err(Rejection::from(Denial::IssuerNotAllowed).about(&jwt)),
+        None => Err(Box::new(Rejection::from(Denial::IssuerNotAllowed).about(&jwt))),
     }
 }
 
@@ -336,7 +336,7 @@ fn check<'r>(
     Ok((place, ends))
 }
 
-fn finish<'r>(policy: &AuthnPolicy, progress: Progress<'r>) -> Result<Forward<'r>, Rejection> {
+fn finish<'r>(policy: &AuthnPolicy, progress: Progress<'r>) -> Result<Forward<'r>, Box<Rejection>> {
     let first = progress.passed.first();
     let (mut identity, mut state) = (Arc::default(), Vec::new());
     if let Some((id, token)) = first {
@@ -345,7 +345,7 @@ fn finish<'r>(policy: &AuthnPolicy, progress: Progress<'r>) -> Result<Forward<'r
                 IdentityError::Missing(_) => Denial::IdentityClaimMissing,
                 IdentityError::Unsafe(_) | IdentityError::TooLong(_) => Denial::IdentityClaimUnsafe,
             };
-            Rejection::of(*id, denial).with(Evidence::of(token))
+            Box::new(Rejection::of(*id, denial).with(Evidence::of(token)))
         };
         identity = policy.identity.apply(&progress.passed, &progress.payload).map_err(refuse)?;
         state = policy.filter_state.entries(&progress.passed).map_err(refuse)?;

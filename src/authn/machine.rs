@@ -103,7 +103,7 @@ pub enum Verification {
     /// JWTs, by keys.
     Keys(KeySetSource),
     /// Opaque tokens, by asking.
-    Introspection(Box<Introspection>),
+    Introspection(Introspection),
 }
 
 /// The machine behind each provider.
@@ -128,7 +128,7 @@ impl Authn {
         let verifiers = verifications.into_iter().zip(seeds).map(|(verification, seed)| match verification {
             Verification::Keys(source) => Verifier::Keys(Box::new(KeySetMachine::new(source, seed))),
             Verification::Introspection(settings) => {
-                Verifier::Introspection(Box::new(IntrospectionMachine::new(*settings, seed)))
+                Verifier::Introspection(Box::new(IntrospectionMachine::new(settings, seed)))
             }
         });
         Self { policy, verifiers: verifiers.collect(), secret: None }

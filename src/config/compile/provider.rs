@@ -50,7 +50,7 @@ impl Compiler<'_> {
             (None, Some(introspection)) => {
                 let path = path.member("introspection");
                 let introspection = self.introspection(&path, introspection, issuer);
-                introspection.map(|introspection| Verification::Introspection(Box::new(introspection)))
+                introspection.map(Verification::Introspection)
             }
             (Some(_), Some(_)) | (None, None) => {
                 self.faults.add(path, "expected exactly one of jwks, introspection");
