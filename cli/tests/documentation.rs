@@ -1,6 +1,7 @@
 //! What the documentation shows is what happens.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "tests")]
 
+use doorward_testbed::readme::{blocks, shown};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,12 +17,6 @@ fn readmes() -> Vec<PathBuf> {
     examples.filter(|path| path.exists()).chain([root().join("README.md")]).collect()
 }
 
-/// The fenced blocks of a language.
-fn blocks(text: &str, language: &str) -> Vec<String> {
-    let opening = format!("```{language}\n");
-    text.split(&opening).skip(1).map(|rest| rest.split("```").next().unwrap().to_owned()).collect()
-}
-
 /// Runs `doorward` in the root folder; standard output, then standard error.
 fn doorward(arguments: &[&str]) -> (bool, String) {
     let run =
@@ -34,14 +29,12 @@ fn doorward(arguments: &[&str]) -> (bool, String) {
 fn commands_print_what_the_readmes_show() {
     let mut runs = 0;
     for readme in readmes() {
-        for block in blocks(&fs::read_to_string(&readme).unwrap(), "console") {
-            for command in format!("\n{block}").split("\n$ ").skip(1) {
-                let (line, expected) = command.split_once('\n').unwrap_or((command, ""));
-                let Some(arguments) = line.strip_prefix("dist/doorward ") else { continue };
-                let (_, printed) = doorward(&arguments.split(' ').collect::<Vec<_>>());
-                assert_eq!(printed.trim(), expected.trim(), "{}: {line}", readme.display());
-                runs += 1;
-            }
+        for shown in shown(&fs::read_to_string(&readme).unwrap()) {
+            // Whatever needs a shell or a proxy is in `tests/e2e/examples.rs`.
+            let Some(arguments) = shown.command.strip_prefix("dist/doorward ") else { continue };
+            let (_, printed) = doorward(&arguments.split(' ').collect::<Vec<_>>());
+            assert_eq!(printed.trim(), shown.printed.trim(), "{}: {}", readme.display(), shown.command);
+            runs += 1;
         }
     }
     assert!(runs >= 3, "expected commands in the READMEs, but found {runs}");
@@ -55,7 +48,7 @@ fn documents_in_the_readme_are_without_fault() {
     assert!(!documents.is_empty());
     for document in documents {
         let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("readme.yaml");
-        fs::write(&file, &document).unwrap();
+        fs::write(&file, document).unwrap();
         let (fine, printed) = doorward(&["check", file.to_str().unwrap()]);
         assert!(fine, "{printed}\n{document}");
     }

@@ -32,6 +32,7 @@ mod issuer;
 mod keys;
 pub mod port;
 mod process;
+pub mod readme;
 mod runtime;
 mod server;
 mod upstream;
