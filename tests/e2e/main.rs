@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `bound` | tokens bound to a key (DPoP) or to a certificate |
 //! | `configuration` | what Envoy says to a faulty document, secrets in logs, the files under `envoy/` |
+//! | `examples` | what the READMEs under `examples/` show, and what those examples are to keep |
 //! | `hostile` | requests that try to walk around the filter, or to kill it |
 //! | `interop` | tokens of jose, PyJWT and jwcrypto, whole and mutated |
 //! | `keys` | key sets that come late, wrong, changed or not at all |
@@ -29,6 +30,7 @@
 
 mod bound;
 mod configuration;
+mod examples;
 mod hostile;
 mod interop;
 mod keys;

@@ -1,7 +1,7 @@
-"""python certificates.py FOLDER: certificates for tests, in PEM files NAME.crt and NAME.key.
+"""python certificates.py FOLDER [HOST]: certificates for tests, in PEM files NAME.crt and NAME.key.
 
-authority   a certificate authority, and `provider`, which it made for login.example.com, and `other`, for other.example.com
-stranger    another authority's certificate for login.example.com
+authority   a certificate authority, and `provider`, which it made for HOST (login.example.com), and `other`, for other.example.com
+stranger    another authority's certificate for HOST
 """
 
 import datetime
@@ -37,14 +37,15 @@ def certificate(common_name, host, issuer=None):
 
 
 def main():
-    if len(sys.argv) != 2:
-        sys.exit("usage: python certificates.py FOLDER")
+    if len(sys.argv) not in (2, 3):
+        sys.exit("usage: python certificates.py FOLDER [HOST]")
+    host = sys.argv[2] if len(sys.argv) == 3 else "login.example.com"
     authority = certificate("authority", None)
     pairs = {
         "authority": authority,
-        "provider": certificate("provider", "login.example.com", authority),
+        "provider": certificate("provider", host, authority),
         "other": certificate("other", "other.example.com", authority),
-        "stranger": certificate("stranger", "login.example.com", certificate("another authority", None)),
+        "stranger": certificate("stranger", host, certificate("another authority", None)),
     }
     for name, (key, cert) in pairs.items():
         path = pathlib.Path(sys.argv[1], name)
