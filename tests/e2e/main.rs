@@ -11,6 +11,7 @@
 //! | `interop` | tokens of jose, PyJWT and jwcrypto, whole and mutated |
 //! | `keys` | key sets that come late, wrong, changed or not at all |
 //! | `module` | what the built module imports and exports |
+//! | `observability` | dashboard and alert rules against what Envoy shows |
 //! | `oidc_provider` | a real OpenID provider: its published keys, access tokens and ID tokens |
 //! | `opaque` | opaque tokens, and a provider that is asked about them |
 //! | `operating` | shadow mode, metrics, logs, filter state |
@@ -35,6 +36,7 @@ mod hostile;
 mod interop;
 mod keys;
 mod module;
+mod observability;
 mod oidc_provider;
 mod opaque;
 mod operating;
