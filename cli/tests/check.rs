@@ -57,6 +57,14 @@ fn envoys_configuration_is_checked_where_ours_is_in_it() {
 }
 
 #[test]
+fn istios_configuration_is_accepted_without_a_warning() {
+    let (code, printed) = run(&["--deny-warnings", "envoy/istio-wasmplugin.yaml"]);
+    let expected =
+        "envoy/istio-wasmplugin.yaml: document 1: spec.pluginConfig: ok (1 provider(s), 3 rule(s))\n";
+    assert_eq!((code, printed.as_str()), (Some(0), expected));
+}
+
+#[test]
 fn a_struct_is_a_fault() {
     let text = envoy(
         "google.protobuf.StringValue\n                          value: |",

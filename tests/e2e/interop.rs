@@ -114,10 +114,10 @@ fn tokens_of_jwcrypto_pass_envoy_and_their_mutations_do_not() {
 
 #[test]
 fn every_mutation_of_every_token_is_refused_by_the_core() {
-    let now = UnixTime::from_secs(i64::try_from(unix_now()).unwrap());
     let mut refused = 0;
     for tool in [Tool::Jose, Tool::PyJwt, Tool::Jwcrypto] {
         let minted = tool.mint().unwrap();
+        let now = UnixTime::from_secs(i64::try_from(unix_now()).unwrap());
         let mut authn = Config::load(configuration(&minted).to_string().as_bytes()).unwrap().into_authn(1);
         for Minted { algorithm, token, .. } in &minted {
             assert_eq!(judge(&mut authn, now, token.as_bytes()), Ok(1), "{tool:?} {algorithm}");

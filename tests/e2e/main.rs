@@ -9,6 +9,7 @@
 //! | `examples` | what the READMEs under `examples/` show, and what those examples are to keep |
 //! | `hostile` | requests that try to walk around the filter, or to kill it |
 //! | `interop` | tokens of jose, PyJWT and jwcrypto, whole and mutated |
+//! | `istio` | the resources for Istio, as Istio would hand them to Envoy, and the module out of its OCI image |
 //! | `keys` | key sets that come late, wrong, changed or not at all |
 //! | `module` | what the built module imports and exports |
 //! | `observability` | dashboard and alert rules against what Envoy shows |
@@ -34,6 +35,7 @@ mod configuration;
 mod examples;
 mod hostile;
 mod interop;
+mod istio;
 mod keys;
 mod module;
 mod observability;

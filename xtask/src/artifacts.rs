@@ -41,6 +41,11 @@ const FILTERS: [Filter; 1] = [Filter {
     callbacks: &["proxy_on_request_headers", "proxy_on_tick", "proxy_on_http_call_response"],
 }];
 
+/// The files of the filters in `dist`.
+pub(crate) fn filter_files() -> [&'static str; FILTERS.len()] {
+    FILTERS.map(|filter| filter.file)
+}
+
 /// Builds everything.
 pub(crate) fn build() -> Result<()> {
     filters(&setup::wasm()?)?;

@@ -1,4 +1,4 @@
-//! `cargo xtask setup|build|demo|test|bench`: everything that is done with this repository, on a developer's machine and
+//! `cargo xtask setup|build|package|demo|test|bench`: everything that is done with this repository, on a developer's machine and
 //! in CI alike.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool")]
 #![allow(
@@ -11,6 +11,7 @@ mod bench;
 mod command;
 mod demo;
 mod exports;
+mod package;
 mod progress;
 mod setup;
 mod stamp;
@@ -21,10 +22,11 @@ mod toolchain;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 #[derive(Parser)]
-#[command(name = "cargo xtask", about = "Build, demo, test and bench")]
+#[command(name = "cargo xtask", about = "Build, package, demo, test and bench")]
 struct Cli {
     #[command(subcommand)]
     task: Task,
@@ -40,6 +42,12 @@ enum Task {
     },
     /// Build the filters and the native binary into dist/.
     Build,
+    /// Build the filters and write each as an OCI image, for Istio and other control planes that pull from a registry.
+    Package {
+        /// The folder for the images, one folder each; dist/oci if not given.
+        #[arg(long, value_name = "FOLDER")]
+        output: Option<PathBuf>,
+    },
     /// Run the filter in Envoy between an issuer and an upstream, and show what it does to requests.
     Demo {
         /// Exit after the table; a row that is not as it should be is an error.
@@ -75,6 +83,7 @@ fn perform(task: Task) -> Result<()> {
         Task::Setup { tests: false } => setup::tools().map(drop),
         Task::Setup { tests: true } => setup::tools().and_then(|_| setup::tests()),
         Task::Build => artifacts::build(),
+        Task::Package { output } => package::build(output),
         Task::Demo { once: true } => demo::once(),
         Task::Demo { once: false } => demo::stay(),
         Task::Test { filter } => suite::run(filter.as_deref()),

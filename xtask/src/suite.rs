@@ -2,7 +2,7 @@
 
 use crate::command::{cargo, program, shown, stream};
 use crate::tally::Tally;
-use crate::{artifacts, setup};
+use crate::{artifacts, package, setup};
 use anyhow::{Result, ensure};
 use doorward_testbed::folder;
 use std::fs;
@@ -41,6 +41,7 @@ fn build() -> Result<()> {
     let toolchain = setup::tools()?;
     setup::packages()?;
     artifacts::filters(&toolchain)?;
+    package::images(&package::folder())?;
     artifacts::native()
 }
 
