@@ -34,6 +34,7 @@ pub mod property;
 pub mod random;
 pub mod reply;
 pub mod shared_data;
+pub mod signature;
 pub mod status;
 pub mod stream;
 #[cfg(target_family = "wasm")]

@@ -1,5 +1,6 @@
 //! Performs what the core decides, and keeps the requests that wait for keys or for an answer about their token.
 
+use crate::backend::Backends;
 use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::proofs;
@@ -7,7 +8,7 @@ use doorward::authn::decision::{Decision, Forward, LocalReply};
 use doorward::authn::rejection::internal_error;
 use doorward::authn::{Authn, Awaited, LogLine, Outcome, Step};
 use doorward::http::RequestHead;
-use doorward::jose::crypto::{self, SignatureJob, Verdict};
+use doorward::jose::crypto::{SignatureJob, Verdict};
 use doorward::time::UnixTime;
 use doorward_host::clock::Stopwatch;
 use doorward_host::headers::{self, RequestHeaders};
@@ -46,6 +47,7 @@ pub(crate) struct Gate {
     root_id: u32,
     pub(crate) authn: Authn,
     pub(crate) metrics: Metrics,
+    backends: Backends,
     journal: Journal,
     tick: Duration,
     /// Waiting requests by context.
@@ -69,8 +71,16 @@ impl Gate {
     pub(crate) fn new(root_id: u32, authn: Authn) -> Self {
         let names = authn.policy().providers.iter().map(|provider| provider.name.as_str());
         let metrics = Metrics::new(names);
-        let waiting = BTreeMap::new();
-        Self { root_id, authn, metrics, journal: Journal::default(), tick: Duration::ZERO, waiting }
+        let backends = Backends::probe();
+        Self {
+            root_id,
+            authn,
+            metrics,
+            backends,
+            journal: Journal::default(),
+            tick: Duration::ZERO,
+            waiting: BTreeMap::new(),
+        }
     }
 
     /// Judges the request of the current context and performs the decision.
@@ -96,7 +106,8 @@ impl Gate {
             None => self.waiting.len() < MAX_WAITING,
         };
         let head = RequestHead::new(&fields);
-        let decision = match judge(&mut self.authn, &mut self.metrics, now, head, may_wait)? {
+        let Self { authn, metrics, backends, .. } = self;
+        let decision = match judge(authn, |job| verify(backends, metrics, job), now, head, may_wait)? {
             Judgement::Decided(decision) => decision,
             Judgement::Waits(awaited) => {
                 self.waiting.insert(context_id, Waiting { since: since.unwrap_or(now), awaited });
@@ -214,7 +225,7 @@ fn is_overdue(since: UnixTime, now: UnixTime) -> bool {
 /// The core's effects, performed: the one `match` over them.
 fn judge<'r>(
     authn: &mut Authn,
-    metrics: &mut Metrics,
+    mut verify: impl FnMut(&SignatureJob<'_>) -> Result<Verdict, HostError>,
     now: UnixTime,
     head: RequestHead<'r>,
     may_wait: bool,
@@ -223,7 +234,7 @@ fn judge<'r>(
     loop {
         let (pending, outcome) = match step {
             Step::Decide(decision) => return Ok(Judgement::Decided(decision)),
-            Step::VerifySignature(job, pending) => (pending, Outcome::Signature(verify(&job, metrics)?)),
+            Step::VerifySignature(job, pending) => (pending, Outcome::Signature(verify(&job)?)),
             Step::Await(awaited, _) if may_wait => return Ok(Judgement::Waits(awaited)),
             Step::Await(_, pending) => (pending, Outcome::Unavailable),
             Step::ReadCertificate(pending) => (pending, Outcome::Certificate(client_certificate()?)),
@@ -233,10 +244,14 @@ fn judge<'r>(
     }
 }
 
-fn verify(job: &SignatureJob<'_>, metrics: &mut Metrics) -> Result<Verdict, HostError> {
+fn verify(
+    backends: &mut Backends,
+    metrics: &mut Metrics,
+    job: &SignatureJob<'_>,
+) -> Result<Verdict, HostError> {
     let watch = Stopwatch::start()?;
-    let verdict = crypto::verify(job);
-    metrics.time_verification(job.algorithm, watch.elapsed()?);
+    let (verdict, backend) = backends.verify(job);
+    metrics.time_verification(backend, job.algorithm, watch.elapsed()?);
     Ok(verdict)
 }
 

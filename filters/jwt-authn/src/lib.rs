@@ -3,6 +3,7 @@
 //! Registration only. What is decided is the core's; what is performed is in `gate`; the proxy's callbacks come in at
 //! `root` and `http`.
 
+mod backend;
 mod gate;
 mod http;
 mod introspection;

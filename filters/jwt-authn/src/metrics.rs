@@ -14,10 +14,11 @@
 //! | `verification_microseconds.BACKEND.ALGORITHM` | histogram | time for one signature; up to 100 a tick and worker are taken |
 //! | `waiting` | gauge | requests that wait for keys or for an answer about their token, on all workers |
 //!
-//! PROVIDER is whose token it was, and `-` where there was none or it was not known. BACKEND is who checks signatures: `sandbox` is
-//! pure Rust in the VM.
+//! PROVIDER is whose token it was, and `-` where there was none or it was not known. BACKEND is who checks signatures: `host`
+//! is the proxy, `sandbox` is pure Rust in the VM.
 //! Counts are kept in the VM and handed over on the tick: a request costs no hostcall for them.
 
+use crate::backend::Backend;
 use doorward::authn::decision::{Decision, Reported};
 use doorward::authn::rejection::Denial;
 use doorward::jose::Algorithm;
@@ -58,8 +59,8 @@ pub(crate) struct Metrics {
     parts: BTreeMap<String, (Gauge, usize)>,
     /// Answers from what was known, as far as they were counted.
     hits: BTreeMap<ProviderId, u64>,
-    times: Vec<(Algorithm, Duration)>,
-    histograms: BTreeMap<Algorithm, Histogram>,
+    times: Vec<(Backend, Algorithm, Duration)>,
+    histograms: BTreeMap<(Backend, Algorithm), Histogram>,
 }
 
 impl Metrics {
@@ -104,9 +105,9 @@ impl Metrics {
         self.count(Event::IntrospectionFailed(provider));
     }
 
-    pub(crate) fn time_verification(&mut self, algorithm: Algorithm, time: Duration) {
+    pub(crate) fn time_verification(&mut self, backend: Backend, algorithm: Algorithm, time: Duration) {
         if self.times.len() < MAX_TIMES {
-            self.times.push((algorithm, time));
+            self.times.push((backend, algorithm, time));
         }
     }
 
@@ -135,13 +136,13 @@ impl Metrics {
             };
             counter.increment(count)?;
         }
-        for (algorithm, time) in std::mem::take(&mut self.times) {
-            let histogram = match self.histograms.get(&algorithm) {
+        for (backend, algorithm, time) in std::mem::take(&mut self.times) {
+            let histogram = match self.histograms.get(&(backend, algorithm)) {
                 Some(histogram) => *histogram,
                 None => {
-                    let name = format!("{PREFIX}.verification_microseconds.sandbox.{algorithm}");
+                    let name = format!("{PREFIX}.verification_microseconds.{}.{algorithm}", backend.name());
                     let histogram = Histogram::define(&name)?;
-                    self.histograms.insert(algorithm, histogram);
+                    self.histograms.insert((backend, algorithm), histogram);
                     histogram
                 }
             };

@@ -11,6 +11,8 @@ use doorward::oauth::dpop::ReplayKey;
 use doorward::time::UnixTime;
 use doorward_host::fake::{self, Call};
 use doorward_host::{Action, Context, HttpContext, RootContext};
+use std::cell::Cell;
+use std::rc::Rc;
 
 /// RFC 7515 appendix A.3: ES256, issuer joe, expires at 1300819380.
 const TOKEN: &str = "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q";
@@ -553,4 +555,77 @@ fn verifications_are_timed_by_algorithm() {
         let times = host.metric("doorward.jwt_authn.verification_microseconds.sandbox.ES256");
         assert_eq!(times.len(), 100, "each costs a hostcall");
     });
+}
+
+/// A proxy that checks signatures as the sandbox does, but for what `change` makes of its answers. Counts how often it was asked.
+fn with_host_crypto(change: fn(u32, bool) -> Result<bool, u32>) -> Rc<Cell<u32>> {
+    let asked = Rc::new(Cell::new(0));
+    let counter = Rc::clone(&asked);
+    fake::with(|host| {
+        host.set_foreign_function("verify_signature", move |arguments| {
+            counter.set(counter.get() + 1);
+            // Known answers differ in their last letter; the token of RFC 7515 is valid.
+            let valid = !arguments.ends_with(b"answes") && !arguments.ends_with(b"forged");
+            change(counter.get(), valid).map(|valid| if valid { vec![8, 1] } else { vec![] })
+        });
+    });
+    asked
+}
+
+/// A root context that has been configured beside such a proxy.
+fn root_with_host_crypto(change: fn(u32, bool) -> Result<bool, u32>) -> (Root, Rc<Cell<u32>>) {
+    drop(root(&inline()));
+    let asked = with_host_crypto(change);
+    let mut root = Root::new(ROOT);
+    fake::with(|host| host.plugin_configuration = Some(inline().into_bytes()));
+    assert!(root.on_configure(0));
+    (root, asked)
+}
+
+fn verifications(backend: &str) -> usize {
+    fake::with(|host| {
+        host.metric(&format!("doorward.jwt_authn.verification_microseconds.{backend}.ES256")).len()
+    })
+}
+
+#[test]
+fn the_proxy_checks_signatures_once_its_known_answers_were_right() {
+    let (mut root, asked) = root_with_host_crypto(|_, valid| Ok(valid));
+    assert_eq!(asked.get(), 12, "two for each of six algorithms");
+    let (_http, action) = send(&root, "/", &[("authorization", &bearer())]);
+    assert_eq!((action, asked.get()), (Action::Continue, 13));
+    root.on_tick();
+    assert_eq!((verifications("host"), verifications("sandbox")), (1, 0));
+}
+
+#[test]
+fn a_proxy_that_gives_a_wrong_answer_is_not_asked_again() {
+    for change in [
+        (|_, _| Ok(true)) as fn(u32, bool) -> Result<bool, u32>,
+        |_, _| Ok(false),
+        |_, valid| Ok(!valid),
+        |_, _| Err(2),
+        |_, _| Err(1),
+    ] {
+        let (mut root, asked) = root_with_host_crypto(change);
+        let before = asked.get();
+        let (_http, action) = send(&root, "/", &[("authorization", &bearer())]);
+        assert_eq!((action, asked.get()), (Action::Continue, before));
+        let (_http, _) = send(&root, "/", &[("authorization", &bearer().replace(".DtEh", ".DtEi"))]);
+        expect_denied(Action::Pause, 401, "doorward_signature_invalid");
+        root.on_tick();
+        assert_eq!((verifications("host"), verifications("sandbox")), (0, 2));
+    }
+}
+
+#[test]
+fn a_proxy_that_fails_later_is_replaced_by_the_sandbox() {
+    let (mut root, asked) =
+        root_with_host_crypto(|count, valid| if count > 12 { Err(10) } else { Ok(valid) });
+    for _ in 0..2 {
+        let (_http, action) = send(&root, "/", &[("authorization", &bearer())]);
+        assert_eq!((action, asked.get()), (Action::Continue, 13), "it is not asked again");
+    }
+    root.on_tick();
+    assert_eq!((verifications("host"), verifications("sandbox")), (0, 2));
 }
