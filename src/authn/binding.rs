@@ -24,7 +24,7 @@ pub(super) enum Proving<'r> {
 
 impl Judge<'_> {
     /// A verified token: is it bound, and as it must be?
-    pub(super) fn bind<'r>(&mut self, progress: Progress<'r>, verified: Verified<'r>) -> Step<'r> {
+    pub(super) fn bind<'r>(&mut self, progress: Progress<'r>, mut verified: Verified<'r>) -> Step<'r> {
         let Some(provider) = self.policy.provider(verified.place.provider) else {
             return self.refuse(Denial::InternalError);
         };
@@ -32,6 +32,10 @@ impl Judge<'_> {
             Ok(bindings) => bindings,
             Err(denial) => return self.refuse_bound(&verified, denial),
         };
+        if certificate.is_some() || key.is_some() {
+            // Each request must prove it anew.
+            verified.voucher = None;
+        }
         match certificate {
             Some(certificate) => {
                 let stage = Stage::Binding(verified, Proving::Certificate(certificate, key));

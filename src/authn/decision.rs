@@ -26,7 +26,7 @@ pub struct Forward<'r> {
     /// Shared, so that the same token presented again costs no allocation.
     pub identity: Arc<[HeaderMutation<'static>]>,
     /// Entries for the host's own state of the request, name and value, for its logs and policies.
-    pub state: Vec<(String, String)>,
+    pub state: Arc<[(String, String)]>,
     /// Whose token passed; the first, if the requirement took several. `None` for an anonymous request.
     pub provider: Option<ProviderId>,
     /// Why the request would have been denied, were its rule enforced (`enforce: report`).

@@ -6,6 +6,7 @@ use super::decision::{Decision, Evidence, Forward};
 use super::machine::{Awaited, Outcome, Pending, Progress, Step, Verifier};
 use super::policy::{AuthnPolicy, Provider, TrustedIssuer};
 use super::rejection::{Denial, Rejection};
+use super::token_cache::{Finished, Known, TokenCache, Voucher};
 use crate::jose::crypto::{SignatureJob, Verdict};
 use crate::jose::{HeaderError, Jwk, JwsError};
 use crate::jwt::{ClaimError, UnverifiedJwt, UnverifiedJwtError, VerifiedToken};
@@ -34,6 +35,7 @@ pub(super) struct Candidate<'r> {
     place: Place<'r>,
     jwt: UnverifiedJwt<'r>,
     ends: Option<UnixTime>,
+    voucher: Voucher,
     signature: Arc<[u8]>,
     /// Keys still to be tried, last first.
     keys: Vec<Arc<Jwk>>,
@@ -68,6 +70,8 @@ pub(super) struct Verified<'r> {
     pub(super) token: Arc<VerifiedToken>,
     /// base64url.
     payload: Cow<'r, [u8]>,
+    /// By which keys, if the token alone decides: it is signed, and bound to nothing.
+    pub(super) voucher: Option<Voucher>,
 }
 
 /// Judges by one policy, what its providers say, and one instant.
@@ -76,6 +80,7 @@ pub(super) struct Judge<'a> {
     /// The rule that the request is judged by, by its place.
     pub(super) rule: usize,
     pub(super) verifiers: &'a mut [Verifier],
+    pub(super) cache: &'a mut TokenCache,
     /// Shared by all workers.
     pub(super) secret: Option<&'a [u8; 32]>,
     pub(super) now: UnixTime,
@@ -91,13 +96,9 @@ impl<'a> Judge<'a> {
     ) -> Step<'r> {
         match (stage, outcome) {
             (Stage::Signature(candidate), Outcome::Signature(Verdict::Valid)) => {
-                let payload = candidate.jwt.jws().unverified_payload_segment();
-                let Candidate { place, jwt, ends, .. } = candidate;
-                let Some(token) = jwt.verified(Verdict::Valid, ends) else {
-                    return self.refuse(place.rejection(Denial::SignatureInvalid));
-                };
-                let token = Arc::new(token);
-                self.bind(progress, Verified { place, token, payload: Cow::Borrowed(payload) })
+                let Candidate { place, jwt, ends, voucher, .. } = candidate;
+                self.cache.insert_verified(self.now, place.text, voucher, ends);
+                self.take_verified(progress, place, jwt, ends, voucher)
             }
             (Stage::Signature(candidate), Outcome::Signature(Verdict::Invalid)) => {
                 self.try_next_key(progress, candidate)
@@ -123,18 +124,74 @@ impl<'a> Judge<'a> {
                 Err(BearerError::Malformed) => return self.refuse(Denial::CredentialsMalformed),
             }
         }
+        let reusable = progress.reusable.take();
         match finish(self.policy, progress) {
-            Ok(forward) => Step::Decide(Decision::Forward(forward)),
+            Ok(forward) => {
+                if let Some((token, voucher, location)) = reusable {
+                    let (identity, state) = (Arc::clone(&forward.identity), Arc::clone(&forward.state));
+                    let finished = Arc::new(Finished { location, identity, state });
+                    self.cache.insert_finished(token, voucher, self.rule, finished);
+                }
+                Step::Decide(Decision::Forward(forward))
+            }
             Err(rejection) => self.refuse(*rejection),
+        }
+    }
+
+    /// What became of the same token before, if that still holds.
+    fn recall<'r>(
+        &mut self,
+        progress: &mut Progress<'r>,
+        group: &AnyOf,
+        found: FoundToken<'r, '_>,
+    ) -> Option<Step<'r>> {
+        match self.cache.find(self.now, found.token, self.rule)? {
+            Known::Finished(voucher, finished) => {
+                let provider = self.policy.provider(voucher.provider)?;
+                // In another place it is another matter.
+                let is_there = provider.locations.get(finished.location) == Some(found.location);
+                if !is_there || !vouches(self.verifiers, voucher, self.now) {
+                    return None;
+                }
+                let mut mutations = std::mem::take(&mut progress.mutations);
+                if !provider.forward_token {
+                    mutations.extend(bearer::strip(&progress.head, &[found.location]));
+                }
+                Some(Step::Decide(Decision::Forward(Forward {
+                    mutations,
+                    identity: Arc::clone(&finished.identity),
+                    state: Arc::clone(&finished.state),
+                    provider: Some(voucher.provider),
+                    reported: None,
+                })))
+            }
+            Known::Forged(voucher, rejection) => {
+                let provider = self.policy.provider(voucher.provider)?;
+                let is_there = provider.locations.contains(found.location);
+                if !is_there
+                    || group.of(voucher.provider).next().is_none()
+                    || !vouches(self.verifiers, voucher, self.now)
+                {
+                    return None;
+                }
+                let rejection = rejection.clone().by_dpop(found.location.is_dpop());
+                Some(self.refuse(rejection))
+            }
         }
     }
 
     fn take_token<'r>(
         &mut self,
-        progress: Progress<'r>,
+        mut progress: Progress<'r>,
         group: &AnyOf,
         found: FoundToken<'r, '_>,
     ) -> Step<'r> {
+        // Of several tokens none decides alone.
+        if progress.is_alone
+            && let Some(step) = self.recall(&mut progress, group, found)
+        {
+            return step;
+        }
         match identify(self.policy, group, found.token) {
             Ok(Identified::Jwt(jwt, trusted)) => self.take_jwt(progress, jwt, trusted, found),
             Ok(Identified::Opaque(provider)) => self.take_opaque(progress, provider, found),
@@ -175,15 +232,38 @@ impl<'a> Judge<'a> {
             KeyAnswer::NotFound => return refuse(self, Denial::KeyNotFound),
             KeyAnswer::Unavailable => return refuse(self, Denial::KeysUnavailable),
         };
+        let voucher = Voucher { provider: id, generation: key_set.generation() };
+        if self.cache.is_verified(self.now, found.token, voucher) {
+            return self.take_verified(progress, place, jwt, ends, voucher);
+        }
         keys.reverse();
-        let candidate = Candidate { place, jwt, ends, signature: signature.into(), keys };
+        let candidate = Candidate { place, jwt, ends, voucher, signature: signature.into(), keys };
         self.try_next_key(progress, candidate)
     }
 
-    fn try_next_key<'r>(&self, progress: Progress<'r>, mut candidate: Candidate<'r>) -> Step<'r> {
+    /// A JWT whose signature is valid.
+    fn take_verified<'r>(
+        &mut self,
+        progress: Progress<'r>,
+        place: Place<'r>,
+        jwt: UnverifiedJwt<'r>,
+        ends: Option<UnixTime>,
+        voucher: Voucher,
+    ) -> Step<'r> {
+        let payload = Cow::Borrowed(jwt.jws().unverified_payload_segment());
+        let Some(token) = jwt.verified(Verdict::Valid, ends) else {
+            return self.refuse(place.rejection(Denial::SignatureInvalid));
+        };
+        let token = Arc::new(token);
+        self.bind(progress, Verified { place, token, payload, voucher: Some(voucher) })
+    }
+
+    fn try_next_key<'r>(&mut self, progress: Progress<'r>, mut candidate: Candidate<'r>) -> Step<'r> {
         let Some(key) = candidate.keys.pop() else {
-            let rejection = candidate.place.rejection(Denial::SignatureInvalid);
-            return self.refuse(rejection.about(&candidate.jwt));
+            let Candidate { place, jwt, voucher, .. } = candidate;
+            let rejection = place.rejection(Denial::SignatureInvalid).about(&jwt);
+            self.cache.insert_forged(self.now, place.text, voucher, rejection.clone());
+            return self.refuse(rejection);
         };
         let job = SignatureJob {
             algorithm: candidate.jwt.jws().unverified_header().algorithm,
@@ -234,12 +314,13 @@ impl<'a> Judge<'a> {
             return self.refuse(place.rejection(denial).with(Evidence::of_claims(claims)));
         }
         let payload = Cow::Owned(vouched.payload.clone().into_bytes());
-        self.bind(progress, Verified { place, token: Arc::clone(&vouched.token), payload })
+        let token = Arc::clone(&vouched.token);
+        self.bind(progress, Verified { place, token, payload, voucher: None })
     }
 
     /// A token that is whoever's it says: does it meet the group?
     pub(super) fn accept<'r>(&mut self, mut progress: Progress<'r>, verified: Verified<'r>) -> Step<'r> {
-        let Verified { place, token, payload } = verified;
+        let Verified { place, token, payload, voucher } = verified;
         let Some(group) = self.policy.group(progress.rule, progress.groups_done) else {
             return self.refuse(Denial::InternalError);
         };
@@ -255,6 +336,9 @@ impl<'a> Judge<'a> {
         if progress.passed.is_empty() {
             progress.payload = payload;
         }
+        if progress.is_alone {
+            progress.reusable = voucher.map(|voucher| (place.text, voucher, place.location));
+        }
         progress.passed.push((place.provider, token));
         progress.used.push((place.provider, place.location));
         progress.groups_done = progress.groups_done.saturating_add(1);
@@ -265,6 +349,16 @@ impl<'a> Judge<'a> {
         let rejection = Rejection { rule: Some(self.rule), ..rejection.into() };
         let offer = self.policy.offer(self.rule);
         Step::Decide(Decision::Reject(rejection.reply(&self.policy.challenge, &offer)))
+    }
+}
+
+/// Whether a provider's keys are still those that vouched, and in force.
+fn vouches(verifiers: &[Verifier], voucher: Voucher, now: UnixTime) -> bool {
+    match verifiers.get(voucher.provider.0) {
+        Some(Verifier::Keys(machine)) => {
+            machine.generation() == voucher.generation && machine.is_in_force(now)
+        }
+        Some(Verifier::Introspection(_)) | None => false,
     }
 }
 
@@ -338,7 +432,7 @@ fn check<'r>(
 
 fn finish<'r>(policy: &AuthnPolicy, progress: Progress<'r>) -> Result<Forward<'r>, Box<Rejection>> {
     let first = progress.passed.first();
-    let (mut identity, mut state) = (Arc::default(), Vec::new());
+    let (mut identity, mut state) = (Arc::default(), Arc::default());
     if let Some((id, token)) = first {
         let refuse = |error| {
             let denial = match error {
@@ -348,7 +442,7 @@ fn finish<'r>(policy: &AuthnPolicy, progress: Progress<'r>) -> Result<Forward<'r
             Box::new(Rejection::of(*id, denial).with(Evidence::of(token)))
         };
         identity = policy.identity.apply(&progress.passed, &progress.payload).map_err(refuse)?;
-        state = policy.filter_state.entries(&progress.passed).map_err(refuse)?;
+        state = policy.filter_state.entries(&progress.passed).map_err(refuse)?.into();
     }
     let mut mutations = progress.mutations;
     let used = progress.used.iter().filter_map(|(id, place)| {

@@ -4,6 +4,7 @@ use super::decision::{Decision, Forward, LocalReply, Reported};
 use super::judge::{Judge, Stage};
 use super::policy::AuthnPolicy;
 use super::rejection::{Denial, Offer, Rejection};
+use super::token_cache::{CacheCounts, TokenCache, Voucher};
 use crate::http::{HeaderMutation, RequestHead};
 use crate::jose::crypto::{SignatureJob, Verdict};
 use crate::jwt::VerifiedToken;
@@ -95,6 +96,10 @@ pub(super) struct Progress<'r> {
     pub(super) groups_done: usize,
     /// Payload of the first token, base64url.
     pub(super) payload: Cow<'r, [u8]>,
+    /// Whether the rule wants one token only.
+    pub(super) is_alone: bool,
+    /// The token that alone decides, its voucher, and its place in the provider's `locations`.
+    pub(super) reusable: Option<(&'r [u8], Voucher, usize)>,
 }
 
 /// How a provider's tokens are verified.
@@ -117,6 +122,7 @@ pub(super) enum Verifier {
 pub struct Authn {
     policy: AuthnPolicy,
     verifiers: Vec<Verifier>,
+    cache: TokenCache,
     secret: Option<[u8; 32]>,
 }
 
@@ -131,7 +137,8 @@ impl Authn {
                 Verifier::Introspection(Box::new(IntrospectionMachine::new(settings, seed)))
             }
         });
-        Self { policy, verifiers: verifiers.collect(), secret: None }
+        let cache = TokenCache::new(policy.token_cache, seed);
+        Self { verifiers: verifiers.collect(), policy, cache, secret: None }
     }
 
     /// Gives the machine 32 unpredictable bytes, the same for all workers that serve the same clients: nonces and the memory of
@@ -185,6 +192,11 @@ impl Authn {
         }
     }
 
+    /// What the cache of judged tokens has done, and holds.
+    pub fn cache_counts(&self) -> CacheCounts {
+        self.cache.counts()
+    }
+
     /// Fetches that are due now. Each answer goes to [`KeySetMachine::handle`] of its provider.
     pub fn poll_fetches(&mut self, now: UnixTime) -> Vec<(ProviderId, Fetch)> {
         let due = self.verifiers.iter_mut().enumerate();
@@ -235,6 +247,7 @@ impl Authn {
             policy: &self.policy,
             rule,
             verifiers: &mut self.verifiers,
+            cache: &mut self.cache,
             secret: self.secret.as_ref(),
             now,
         }
@@ -288,7 +301,7 @@ fn select<'r>(policy: &AuthnPolicy, head: RequestHead<'r>) -> Result<Selected<'r
     let (rule, found) = found.ok_or(Denial::NoMatchingRule)?;
     Ok(match &found.action {
         RuleAction::Anonymous => Selected::Anonymous(Forward { mutations, ..Forward::default() }),
-        RuleAction::Require(_) => Selected::Required(Progress {
+        RuleAction::Require(requirement) => Selected::Required(Progress {
             head,
             mutations,
             rule,
@@ -296,6 +309,8 @@ fn select<'r>(policy: &AuthnPolicy, head: RequestHead<'r>) -> Result<Selected<'r
             used: Vec::new(),
             groups_done: 0,
             payload: Cow::Borrowed(b""),
+            is_alone: requirement.all.len() == 1,
+            reusable: None,
         }),
     })
 }

@@ -11,8 +11,10 @@ mod log_line;
 mod machine;
 mod policy;
 pub mod rejection;
+mod token_cache;
 
 pub use bearer::{BearerError, TokenLocation};
 pub use log_line::LogLine;
 pub use machine::{Authn, Awaited, Outcome, Pending, ProofRecord, ProofStanding, Step, Verification};
 pub use policy::{AuthnPolicy, BindingRules, DpopRules, NonceRules, Provider, TrustedIssuer};
+pub use token_cache::{CacheCounts, CacheLimits};

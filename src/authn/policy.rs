@@ -1,6 +1,7 @@
 //! A checked configuration: everything that decisions depend on, but for keys and time.
 
 use super::rejection::{Challenge, Offer};
+use super::token_cache::CacheLimits;
 use super::{BearerError, TokenLocation, bearer};
 use crate::http::RequestHead;
 use crate::jose::Algorithm;
@@ -102,6 +103,8 @@ pub struct AuthnPolicy {
     pub bypass_cors_preflight: bool,
     /// The longest token, in bytes.
     pub max_token_bytes: usize,
+    /// The bounds of the cache of judged tokens.
+    pub token_cache: CacheLimits,
     /// How many denials a second a worker logs.
     pub denial_logs: u32,
 }

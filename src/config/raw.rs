@@ -456,6 +456,12 @@ pub(super) struct Limits {
     /// Longest token in bytes. Default: 16384.
     #[cfg_attr(feature = "schema", schemars(range(min = 256, max = 1_048_576)))]
     pub(super) max_token_bytes: Option<u64>,
+    /// How many judged tokens each worker keeps, up to 1000000; `0` for none. Default: 10000.
+    #[cfg_attr(feature = "schema", schemars(range(max = 1_000_000)))]
+    pub(super) cached_tokens: Option<u32>,
+    /// How many bytes these take, about, `65536` to `1073741824`. Default: 16777216.
+    #[cfg_attr(feature = "schema", schemars(range(min = 65_536, max = 1_073_741_824)))]
+    pub(super) cached_token_bytes: Option<u64>,
     /// How many denials a second are logged, by each worker, up to 10000; `0` for none. Default: 10.
     #[cfg_attr(feature = "schema", schemars(range(max = 10_000)))]
     pub(super) denial_logs: Option<u32>,

@@ -1,7 +1,7 @@
 //! Documents and what becomes of them, one line each.
 
 use super::Config;
-use crate::authn::{TokenLocation, Verification};
+use crate::authn::{CacheLimits, TokenLocation, Verification};
 use crate::jose::Algorithm;
 use crate::oidc::{Endpoint, KeySetSource, Timing};
 use serde_json::{Value, json};
@@ -423,6 +423,10 @@ fn filter_state_has_names_of_its_own() {
     let repeated = json!([{"name": "a", "claim": ["a"], "list": "repeat"}]);
     check("/filter_state", repeated, "filter_state[0].list: expected comma, space or json");
     assert_eq!(accept("/limits", json!({"denial_logs": 0})).policy().denial_logs, 0);
+    let cache = accept("/limits", json!({"cached_tokens": 7, "cached_token_bytes": 65_536}));
+    assert_eq!(cache.policy().token_cache, CacheLimits { entries: 7, bytes: 65_536 });
+    check("/limits", json!({"cached_tokens": 1_000_001}), "limits.cached_tokens: expected 0 to");
+    check("/limits", json!({"cached_token_bytes": 0}), "limits.cached_token_bytes: expected 65536 to");
     check("/limits", json!({"denial_logs": 10_001}), "limits.denial_logs: expected 0 to 10000");
 }
 

@@ -21,6 +21,7 @@ use super::unknown_keys::{Told, UnknownKeys};
 use super::{cache_control, metadata};
 use crate::jose::{Algorithm, Jwk, JwkSet, KeyOrigin};
 use crate::time::UnixTime;
+use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -95,6 +96,8 @@ pub struct KeySetMachine {
     outcome_of: Option<UnixTime>,
     failures: u32,
     unknown: UnknownKeys,
+    /// Counts key sets that differ from the one before.
+    generation: u64,
 }
 
 #[derive(Debug)]
@@ -103,6 +106,8 @@ struct Keys {
     /// From this instant they are no longer in force.
     stale_at: UnixTime,
     fetched_at: UnixTime,
+    /// SHA-256 of the document.
+    digest: [u8; 32],
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,6 +138,7 @@ impl KeySetMachine {
             outcome_of: None,
             failures: 0,
             unknown: UnknownKeys::default(),
+            generation: 0,
         }
     }
 
@@ -145,6 +151,17 @@ impl KeySetMachine {
             (_, None) if self.failures < PATIENCE_FAILURES => KeySetState::Pending,
             (_, Some(_) | None) => KeySetState::Unavailable,
         }
+    }
+
+    /// Whether there are keys in force at `now`.
+    pub fn is_in_force(&self, now: UnixTime) -> bool {
+        matches!(self.source, KeySetSource::Inline(_))
+            || self.keys.as_ref().is_some_and(|keys| now < keys.stale_at)
+    }
+
+    /// A number that changes whenever the keys do, and only then.
+    pub fn generation(&self) -> u64 {
+        self.generation
     }
 
     /// How long ago the keys in force were fetched; `None` for inline keys and before the first fetch.
@@ -240,7 +257,7 @@ impl KeySetMachine {
         let lifetime = lifetime.max(SHORTEST_LIFETIME).min(timing.refresh);
         match read(response.body) {
             Ok(set) => {
-                let update = self.install(now, began, lifetime, set, timing);
+                let update = self.install(now, began, lifetime, (set, response.body), timing);
                 let keys = Some((lifetime, response.body.to_vec()));
                 (update, Next::Tell(KeySetRecord { began, ended: now, keys }))
             }
@@ -259,7 +276,7 @@ impl KeySetMachine {
         Some(match &record.keys {
             None => self.fail(now, record.began, FetchError::Elsewhere).0,
             Some((lifetime, body)) => match read(body) {
-                Ok(set) => self.install(record.ended, record.began, *lifetime, set, timing),
+                Ok(set) => self.install(record.ended, record.began, *lifetime, (set, body), timing),
                 Err(error) => self.fail(now, record.began, error).0,
             },
         })
@@ -270,14 +287,18 @@ impl KeySetMachine {
         fetched_at: UnixTime,
         began: UnixTime,
         lifetime: Duration,
-        set: JwkSet,
+        (set, body): (JwkSet, &[u8]),
         timing: Timing,
     ) -> KeySetUpdate {
+        let digest = Sha256::digest(body).into();
+        if self.keys.as_ref().is_none_or(|keys| keys.digest != digest) {
+            self.generation = self.generation.saturating_add(1);
+        }
         let update = KeySetUpdate::Fetched { keys: set.keys().len(), skipped: set.skipped().len() };
         let stale_at = fetched_at.saturating_add(lifetime).saturating_add(timing.stale_for);
         let is_there = |name: &str| set.keys().iter().any(|key| key.key_id() == Some(name));
         self.unknown.answered(began, fetched_at.saturating_add(timing.cooldown), is_there);
-        self.keys = Some(Keys { set: Arc::new(set), stale_at, fetched_at });
+        self.keys = Some(Keys { set: Arc::new(set), stale_at, fetched_at, digest });
         self.failures = 0;
         self.outcome_of = Some(began);
         let ahead = lifetime.saturating_mul(9).checked_div(10).unwrap_or(lifetime);

@@ -9,6 +9,7 @@
 //! | `keys` | test keys, which sign tokens |
 //! | `layering` | who may import whom, and what the core rests on |
 //! | `opaque` | tokens that their provider is asked about |
+//! | `repeated` | a token that comes again |
 //! | `request` | one request from head to decision, in virtual time |
 //! | `scores` | the table of `docs/vectors.md` |
 //! | `second_opinion` | every verdict compared with jwt-simple's |
@@ -38,6 +39,7 @@ mod hostile_keys;
 mod keys;
 mod layering;
 mod opaque;
+mod repeated;
 mod request;
 mod scores;
 mod second_opinion;

@@ -571,7 +571,7 @@ fn claims_become_filter_state() {
     ];
     let Decision::Forward(forward) = decide(&host, &fields) else { panic!() };
     let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-    assert_eq!(forward.state, [pair("sub", "alice"), pair("groups", r#"["a","b"]"#)]);
+    assert_eq!(*forward.state, [pair("sub", "alice"), pair("groups", r#"["a","b"]"#)]);
 
     let needed = json!([{ "name": "none", "claim": ["none"], "when_missing": "reject" }]);
     let host = Host::new(&with(corp_only(), "/filter_state", needed));

@@ -117,6 +117,7 @@ pub struct FakeHost {
     foreign: BTreeMap<String, ForeignFunction>,
     metrics: Vec<Metric>,
     forced: BTreeMap<&'static str, u32>,
+    made: RefCell<Vec<&'static str>>,
     last_token: u32,
     last_cas: u32,
 }
@@ -177,7 +178,13 @@ impl FakeHost {
         self.metrics.iter().find(|metric| metric.name == name).map_or(&[], |metric| &metric.values)
     }
 
+    /// Every hostcall since the last time this was asked, by its name in the ABI, logging left out.
+    pub fn take_made(&mut self) -> Vec<&'static str> {
+        self.made.take()
+    }
+
     fn status(&self, call: &'static str) -> Result<(), HostError> {
+        self.made.borrow_mut().push(call);
         check(call, self.forced.get(call).copied().unwrap_or(OK))
     }
 

@@ -141,7 +141,7 @@ impl Gate {
     ) -> Result<(), HostError> {
         headers::apply(forward.all())?;
         let policy = self.authn.policy();
-        for (name, value) in &forward.state {
+        for (name, value) in forward.state.iter() {
             property::set(&format!("{STATE}.{name}"), value.as_bytes())?;
         }
         if let Some(provider) = forward.provider.and_then(|id| policy.provider(id))

@@ -12,6 +12,8 @@
 //! | `introspection.PROVIDER.hit` | counter | requests answered from what was known |
 //! | `introspection.PROVIDER.cached` | gauge | answers kept, by all workers |
 //! | `verification_microseconds.BACKEND.ALGORITHM` | histogram | time for one signature; up to 100 a tick and worker are taken |
+//! | `token_cache.hit`, `token_cache.miss`, `token_cache.evicted` | counter | requests whose token was judged before, and others; tokens that made room |
+//! | `token_cache.entries`, `token_cache.bytes` | gauge | what the caches of all workers hold |
 //! | `waiting` | gauge | requests that wait for keys or for an answer about their token, on all workers |
 //!
 //! PROVIDER is whose token it was, and `-` where there was none or it was not known. BACKEND is who checks signatures: `host`
@@ -19,6 +21,7 @@
 //! Counts are kept in the VM and handed over on the tick: a request costs no hostcall for them.
 
 use crate::backend::Backend;
+use doorward::authn::CacheCounts;
 use doorward::authn::decision::{Decision, Reported};
 use doorward::authn::rejection::Denial;
 use doorward::jose::Algorithm;
@@ -42,6 +45,9 @@ enum Event {
     IntrospectionCalled(ProviderId),
     IntrospectionFailed(ProviderId),
     IntrospectionHit(ProviderId),
+    CacheHit,
+    CacheMiss,
+    CacheEvicted,
 }
 
 /// Times taken between two ticks, at most: each costs a hostcall.
@@ -59,6 +65,8 @@ pub(crate) struct Metrics {
     parts: BTreeMap<String, (Gauge, usize)>,
     /// Answers from what was known, as far as they were counted.
     hits: BTreeMap<ProviderId, u64>,
+    /// What the cache has done, as far as it was counted.
+    cache: CacheCounts,
     times: Vec<(Backend, Algorithm, Duration)>,
     histograms: BTreeMap<(Backend, Algorithm), Histogram>,
 }
@@ -73,6 +81,7 @@ impl Metrics {
             shown: BTreeMap::new(),
             parts: BTreeMap::new(),
             hits: BTreeMap::new(),
+            cache: CacheCounts::default(),
             times: Vec::new(),
             histograms: BTreeMap::new(),
         }
@@ -175,6 +184,16 @@ impl Metrics {
         self.show_part(format!("{PREFIX}.introspection.{}.cached", self.provider(provider)), kept)
     }
 
+    /// Shows what the cache of judged tokens does and holds.
+    pub(crate) fn show_cache(&mut self, counts: CacheCounts) -> Result<(), HostError> {
+        let before = std::mem::replace(&mut self.cache, counts);
+        self.add(Event::CacheHit, counts.hits.saturating_sub(before.hits));
+        self.add(Event::CacheMiss, counts.misses.saturating_sub(before.misses));
+        self.add(Event::CacheEvicted, counts.evictions.saturating_sub(before.evictions));
+        self.show_part(format!("{PREFIX}.token_cache.entries"), counts.entries)?;
+        self.show_part(format!("{PREFIX}.token_cache.bytes"), counts.bytes)
+    }
+
     /// Shows how many requests wait.
     pub(crate) fn show_waiting(&mut self, waiting: usize) -> Result<(), HostError> {
         self.show_part(format!("{PREFIX}.waiting"), waiting)
@@ -215,6 +234,9 @@ impl Metrics {
             Event::IntrospectionCalled(id) => format!("{PREFIX}.introspection.{}.called", self.provider(id)),
             Event::IntrospectionFailed(id) => format!("{PREFIX}.introspection.{}.failed", self.provider(id)),
             Event::IntrospectionHit(id) => format!("{PREFIX}.introspection.{}.hit", self.provider(id)),
+            Event::CacheHit => format!("{PREFIX}.token_cache.hit"),
+            Event::CacheMiss => format!("{PREFIX}.token_cache.miss"),
+            Event::CacheEvicted => format!("{PREFIX}.token_cache.evicted"),
         }
     }
 

@@ -77,6 +77,7 @@ impl Root {
         for (id, machine) in authn.introspections() {
             metrics.show_introspection(id, machine.counts(), machine.kept())?;
         }
+        metrics.show_cache(authn.cache_counts())?;
         if adopted || ended {
             gate.admit_waiting_for_keys();
         }

@@ -37,6 +37,11 @@ fn remote() -> String {
     document(r#"{"remote":{"uri":"https://joe.example/keys","cluster":"joe"}}"#)
 }
 
+/// A document under which each signature is checked anew.
+fn uncached() -> String {
+    inline().replace(r#""rules""#, r#""limits":{"cached_tokens":0},"rules""#)
+}
+
 /// A root context with this configuration, at a time when the token is valid.
 fn root(document: &str) -> (Root, bool) {
     fake::reset();
@@ -546,7 +551,7 @@ fn claims_become_filter_state_with_the_providers_name() {
 
 #[test]
 fn verifications_are_timed_by_algorithm() {
-    let (mut root, _) = root(&inline());
+    let (mut root, _) = root(&uncached());
     for _ in 0..150 {
         send(&root, "/", &[("authorization", &bearer())]);
     }
@@ -574,10 +579,10 @@ fn with_host_crypto(change: fn(u32, bool) -> Result<bool, u32>) -> Rc<Cell<u32>>
 
 /// A root context that has been configured beside such a proxy.
 fn root_with_host_crypto(change: fn(u32, bool) -> Result<bool, u32>) -> (Root, Rc<Cell<u32>>) {
-    drop(root(&inline()));
+    drop(root(&uncached()));
     let asked = with_host_crypto(change);
     let mut root = Root::new(ROOT);
-    fake::with(|host| host.plugin_configuration = Some(inline().into_bytes()));
+    fake::with(|host| host.plugin_configuration = Some(uncached().into_bytes()));
     assert!(root.on_configure(0));
     (root, asked)
 }
@@ -628,4 +633,35 @@ fn a_proxy_that_fails_later_is_replaced_by_the_sandbox() {
     }
     root.on_tick();
     assert_eq!((verifications("host"), verifications("sandbox")), (0, 2));
+}
+
+#[test]
+fn a_repeated_token_takes_the_fewest_hostcalls() {
+    let three = r#""identity_headers":[{"header":"x-a","claim":["iss"]},{"header":"x-b","claim":["iss"]},"#;
+    let (mut root, accepted) = root(&inline().replace(r#""identity_headers":["#, three));
+    assert!(accepted);
+    let made = |root: &Root, extra: &[(&str, &str)]| {
+        let authorization = bearer();
+        let fields = [&[("authorization", authorization.as_str())], extra].concat();
+        fake::with(|host| drop(host.take_made()));
+        let (_http, action) = send(root, "/", &fields);
+        assert_eq!(action, Action::Continue);
+        fake::with(|host| host.take_made())
+    };
+    const CLOCK: &str = "proxy_get_current_time_nanoseconds";
+    const READ: &str = "proxy_get_header_map_pairs";
+    const REMOVE: &str = "proxy_remove_header_map_value";
+    const SET: &str = "proxy_replace_header_map_value";
+    // The first time, the signature is checked, and that is timed.
+    assert_eq!(made(&root, &[]), [CLOCK, READ, CLOCK, CLOCK, REMOVE, SET, SET, SET]);
+    for _ in 0..3 {
+        assert_eq!(made(&root, &[]), [CLOCK, READ, REMOVE, SET, SET, SET]);
+    }
+    assert_eq!(made(&root, &[("X_A", "forged")]), [CLOCK, READ, REMOVE, REMOVE, SET, SET, SET]);
+    root.on_tick();
+    fake::with(|host| {
+        let metric = |name: &str| host.metric(&format!("doorward.jwt_authn.token_cache.{name}")).to_vec();
+        assert_eq!((metric("hit"), metric("miss"), metric("entries")), (vec![4], vec![1], vec![1]));
+        assert!(metric("bytes")[0] > 300);
+    });
 }

@@ -1,6 +1,7 @@
 //! What goes to the upstream and back to the client: identity headers, challenges, limits.
 
 use super::Compiler;
+use crate::authn::CacheLimits;
 use crate::authn::rejection::Challenge;
 use crate::config::fault::Path;
 use crate::config::raw;
@@ -11,6 +12,9 @@ const DEFAULT_TOKEN_BYTES: usize = 16 * 1024;
 const MIN_TOKEN_BYTES: u64 = 256;
 const MAX_TOKEN_BYTES: u64 = 1024 * 1024;
 
+const MAX_CACHED_TOKENS: u32 = 1_000_000;
+const MIN_CACHED_BYTES: u64 = 64 * 1024;
+const MAX_CACHED_BYTES: u64 = 1024 * 1024 * 1024;
 const DEFAULT_DENIAL_LOGS: u32 = 10;
 const MAX_DENIAL_LOGS: u32 = 10_000;
 
@@ -144,6 +148,27 @@ impl Compiler<'_> {
             self.faults.add(&path.member("denial_logs"), message);
         }
         lines
+    }
+
+    pub(super) fn token_cache(&mut self, path: &Path, raw: &raw::Limits) -> CacheLimits {
+        let mut limits = CacheLimits::default();
+        if let Some(entries) = raw.cached_tokens {
+            if entries > MAX_CACHED_TOKENS {
+                let message = format_args!("expected 0 to {MAX_CACHED_TOKENS} tokens, but found {entries}");
+                self.faults.add(&path.member("cached_tokens"), message);
+            }
+            limits.entries = usize::try_from(entries).unwrap_or(limits.entries);
+        }
+        if let Some(bytes) = raw.cached_token_bytes {
+            if !(MIN_CACHED_BYTES..=MAX_CACHED_BYTES).contains(&bytes) {
+                let message = format_args!(
+                    "expected {MIN_CACHED_BYTES} to {MAX_CACHED_BYTES} bytes, but found {bytes}"
+                );
+                self.faults.add(&path.member("cached_token_bytes"), message);
+            }
+            limits.bytes = usize::try_from(bytes).unwrap_or(limits.bytes);
+        }
+        limits
     }
 
     pub(super) fn max_token_bytes(&mut self, path: &Path, raw: &raw::Limits) -> usize {

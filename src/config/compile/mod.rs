@@ -79,6 +79,7 @@ fn compile(document: raw::Document, faults: &mut Faults) -> Config {
     let filter_state = compiler.filter_state(&root.member("filter_state"), document.filter_state);
     let challenge = compiler.challenge(&root.member("challenge"), document.challenge);
     let max_token_bytes = compiler.max_token_bytes(&root.member("limits"), &document.limits);
+    let token_cache = compiler.token_cache(&root.member("limits"), &document.limits);
     let denial_logs = compiler.denial_logs(&root.member("limits"), &document.limits);
     let policy = AuthnPolicy {
         providers,
@@ -90,6 +91,7 @@ fn compile(document: raw::Document, faults: &mut Faults) -> Config {
         challenge,
         bypass_cors_preflight: document.bypass_cors_preflight,
         max_token_bytes,
+        token_cache,
         denial_logs,
     };
     Config { policy, verifications }
