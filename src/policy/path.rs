@@ -9,7 +9,7 @@
 //! | `.` or `..` as a segment, however encoded | resolved by some, kept by others |
 //! | an empty segment (`//`) | merged by some, kept by others |
 //! | `;` or `%3b` | path parameters, cut off by some |
-//! | `%25` before two hexadecimal digits | decoded twice by some |
+//! | `%25` before two hexadecimal digits, be they encoded themselves | decoded twice by some |
 //! | `#`, control characters, bytes outside ASCII, `%` without two hexadecimal digits | not a path (RFC 3986) |
 //! | percent-encoded bytes that are not UTF-8 | overlong encodings of `/` and `.` |
 //!
@@ -50,7 +50,7 @@ impl<'r> NormalPath<'r> {
             return Err(PathError::NotAPath);
         }
         let decoded = decode(path)?;
-        if decoded.contains(['\\', ';']) || has_odd_segment(&decoded) {
+        if decoded.contains(['\\', ';']) || has_odd_segment(&decoded) || has_escape(&decoded) {
             return Err(PathError::Ambiguous);
         }
         Ok(Self(decoded))
@@ -79,7 +79,6 @@ fn decode(path: &[u8]) -> Result<Cow<'_, str>, PathError> {
         rest = rest.get(2..).unwrap_or_default();
         match byte {
             b'/' | b'\\' | b';' => return Err(PathError::Ambiguous),
-            b'%' if hex_pair(rest).is_some() => return Err(PathError::Ambiguous),
             _ if byte.is_ascii_control() => return Err(PathError::NotAPath),
             _ => decoded.push(byte),
         }
@@ -91,6 +90,11 @@ fn hex_pair(bytes: &[u8]) -> Option<u8> {
     let [high, low, ..] = bytes else { return None };
     let digit = |byte: u8| char::from(byte).to_digit(16);
     u8::try_from(digit(*high)?.checked_mul(16)?.checked_add(digit(*low)?)?).ok()
+}
+
+/// Something left that a second decoding would decode. Judged after the first one: `%25%32%65` becomes `%2e`.
+fn has_escape(decoded: &str) -> bool {
+    decoded.split('%').skip(1).any(|after| hex_pair(after.as_bytes()).is_some())
 }
 
 /// An empty, `.` or `..` segment; a slash at the end is none.
@@ -147,6 +151,9 @@ mod tests {
             "/a%3bb",
             "/%252e%252e/",
             "/%2561",
+            "/%25%36%31",
+            "/%25%32%65%25%32%65/",
+            "/%252%65/",
             "/%c0%af",
             "/%c0%ae%c0%ae/",
             "/%ff",
