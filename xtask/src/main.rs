@@ -1,4 +1,4 @@
-//! `cargo xtask setup|build|package|demo|test|bench`: everything that is done with this repository, on a developer's machine and
+//! `cargo xtask setup|build|package|demo|test|fuzz|bench`: everything that is done with this repository, on a developer's machine and
 //! in CI alike.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool")]
 #![allow(
@@ -11,6 +11,7 @@ mod bench;
 mod command;
 mod demo;
 mod exports;
+mod fuzz;
 mod package;
 mod progress;
 mod setup;
@@ -60,6 +61,14 @@ enum Task {
         #[arg(long, value_name = "NAME")]
         filter: Option<String>,
     },
+    /// Fuzz one target with libFuzzer; needs a C++ compiler.
+    Fuzz {
+        /// A file of fuzz/fuzz_targets/, without its extension.
+        target: String,
+        /// For how long.
+        #[arg(long, value_name = "N", default_value_t = 60)]
+        seconds: u32,
+    },
     /// Run the benchmarks.
     Bench {
         /// Passed to the benchmarks.
@@ -87,6 +96,7 @@ fn perform(task: Task) -> Result<()> {
         Task::Demo { once: true } => demo::once(),
         Task::Demo { once: false } => demo::stay(),
         Task::Test { filter } => suite::run(filter.as_deref()),
+        Task::Fuzz { target, seconds } => fuzz::start(&target, seconds),
         Task::Bench { arguments } => bench::start(&arguments),
     }
 }

@@ -1,8 +1,8 @@
 //! Every check that a change must pass.
 
-use crate::command::{cargo, program, shown, stream};
+use crate::command::{capture, cargo, program, shown, stream};
 use crate::tally::Tally;
-use crate::{artifacts, package, setup};
+use crate::{artifacts, fuzz, package, setup};
 use anyhow::{Result, ensure};
 use doorward_testbed::folder;
 use std::fs;
@@ -17,6 +17,10 @@ pub(crate) fn run(filter: Option<&str>) -> Result<()> {
     if filter.is_none() {
         suite.check("format", cargo().args(["fmt", "--all", "--check"]));
         suite.check(
+            "format of fuzz/",
+            cargo().args(["fmt", "--manifest-path", "fuzz/Cargo.toml", "--", "--check"]),
+        );
+        suite.check(
             "clippy",
             cargo().args(["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]),
         );
@@ -24,6 +28,9 @@ pub(crate) fn run(filter: Option<&str>) -> Result<()> {
     }
     // Always the whole workspace: with another selection of packages, cargo builds dependencies again with other features.
     suite.tests("native tests", tests(&["--exclude", "doorward-e2e"], filter));
+    if filter.is_none() {
+        suite.fuzz();
+    }
     if suite.part("filters and tools", build).is_some() {
         let mut end_to_end = tests(&["--test", "e2e"], filter);
         end_to_end.env("DOORWARD_DIST", folder::dist());
@@ -65,6 +72,21 @@ impl Suite {
                 "dependencies",
                 program(deny).args(["--workspace", "check", "bans", "licenses", "sources"]),
             );
+        }
+    }
+
+    /// A few seconds of libFuzzer for each target. Without a C++ compiler it is left to the native tests, which give all targets
+    /// the corpora and mutations of them.
+    fn fuzz(&mut self) {
+        if !fuzz::is_possible() {
+            println!("\n== fuzz: not run, for want of a C++ compiler (c++)");
+            return;
+        }
+        let built = self.part("build fuzz targets", || Ok((fuzz::Targets::build()?, fuzz::names()?)));
+        let Some((targets, names)) = built else { return };
+        for name in &names {
+            // libFuzzer talks a lot; what it says of a failure is in the error.
+            self.part(&format!("fuzz {name}"), || capture(&mut targets.brief(name)?).map(drop));
         }
     }
 

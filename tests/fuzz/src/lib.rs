@@ -1,0 +1,51 @@
+//! Fuzz targets: what must hold for every input, whatever it is.
+//!
+//! A target is a function that takes any bytes and panics if something does not hold. Three things call it:
+//!
+//! | who | with what | where |
+//! |---|---|---|
+//! | `tests/replay.rs` | the committed corpus and some thousand mutations of it | every machine, in `cargo test` |
+//! | `cargo xtask fuzz TARGET` | what libFuzzer finds by coverage | by hand; a few seconds of it in `cargo xtask test` |
+//! | `cargo fuzz run TARGET` | the same with AddressSanitizer | by hand, with nightly and cargo-fuzz |
+//!
+//! Expectations are read a second time by the plainest means ([`plain`]), never by the code under test.
+//!
+//! A new target is a module here with `check`, a line in [`TARGETS`], and below `fuzz/` its `[[bin]]`, its file in
+//! `fuzz_targets/`, its corpus, and if it helps a dictionary. A test compares the lists.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::arithmetic_side_effects,
+    reason = "test code: a panic is how a target reports a finding"
+)]
+
+pub mod compact_jws;
+pub mod configuration;
+pub mod discovery;
+pub mod jwk_set;
+pub mod mutator;
+pub mod path;
+pub mod plain;
+pub mod request;
+
+/// One fuzz target.
+#[derive(Debug, Clone, Copy)]
+pub struct Target {
+    /// The name of its module, its program below `fuzz/`, its corpus and its dictionary.
+    pub name: &'static str,
+    /// Panics if something does not hold for this input.
+    pub check: fn(&[u8]),
+}
+
+/// Every target.
+pub const TARGETS: [Target; 6] = [
+    Target { name: "compact_jws", check: compact_jws::check },
+    Target { name: "configuration", check: configuration::check },
+    Target { name: "discovery", check: discovery::check },
+    Target { name: "jwk_set", check: jwk_set::check },
+    Target { name: "path", check: path::check },
+    Target { name: "request", check: request::check },
+];
