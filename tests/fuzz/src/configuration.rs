@@ -3,7 +3,7 @@
 use crate::{path, plain};
 use doorward::authn::decision::{Decision, Forward};
 use doorward::authn::rejection::Denial;
-use doorward::authn::{Authn, Step};
+use doorward::authn::{Authn, Step, Verification};
 use doorward::config::{Config, ConfigError};
 use doorward::http::{HeaderField, RequestHead};
 use doorward::oidc::{Endpoint, KeySetSource};
@@ -39,7 +39,7 @@ pub fn check(input: &[u8]) {
 
 fn same(a: &Config, b: &Config) -> bool {
     let (p, q) = (a.policy(), b.policy());
-    let (sources, others) = (a.key_sources(), b.key_sources());
+    let (sources, others) = (a.verifications(), b.verifications());
     (&p.providers, &p.issuers, &p.rules, &p.identity) == (&q.providers, &q.issuers, &q.rules, &q.identity)
         && (&p.challenge, p.bypass_cors_preflight, p.max_token_bytes)
             == (&q.challenge, q.bypass_cors_preflight, q.max_token_bytes)
@@ -69,13 +69,26 @@ fn check_meaning(config: &Config, document: &Map<String, Value>) {
     let names = |member: &str| document.get(member).and_then(Value::as_object).into_iter().flatten();
     let written: Vec<(&String, &Value)> = names("providers").collect();
     assert_eq!(policy.providers.len(), written.len());
-    assert_eq!(config.key_sources().len(), written.len());
-    for ((provider, source), (name, raw)) in policy.providers.iter().zip(config.key_sources()).zip(written) {
+    assert_eq!(config.verifications().len(), written.len());
+    let verifications = policy.providers.iter().zip(config.verifications());
+    for ((provider, verification), (name, raw)) in verifications.zip(written) {
         assert_eq!(&provider.name, name);
         let is_set = |member: &str| raw.get(member) == Some(&Value::Bool(true));
         assert_eq!(provider.claims.audiences.is_none(), is_set("danger_any_audience"));
         assert!(provider.claims.audiences.as_ref().is_none_or(|audiences| !audiences.is_empty()));
-        assert_eq!(provider.claims.allow_no_expiry, is_set("danger_no_expiry"));
+        let is_asked = raw.get("introspection").is_some_and(|asked| !asked.is_null());
+        assert_eq!(provider.is_introspected, is_asked);
+        assert_eq!(provider.claims.allow_no_expiry, is_set("danger_no_expiry") || is_asked);
+        let binding = &provider.binding;
+        assert_eq!(binding.ignore_unchecked, is_set("danger_ignore_confirmation"));
+        assert_eq!(binding.certificate_bound, is_set("certificate_bound"));
+        let dpop = raw.get("dpop").filter(|dpop| !dpop.is_null());
+        assert_eq!(binding.dpop.is_some(), dpop.is_some());
+        if let (Some(rules), Some(raw)) = (&binding.dpop, dpop) {
+            assert_eq!(rules.required, raw.get("required") != Some(&Value::Bool(false)));
+            assert!(rules.algorithms.iter().all(|algorithm| !algorithm.is_symmetric()));
+            assert!(provider.locations.iter().any(|location| location.is_dpop()));
+        }
         assert_eq!(provider.forward_token, is_set("forward_token"));
         assert!(provider.claims.clock_skew <= Duration::from_secs(600));
         assert!(!provider.claims.token_types.is_empty() && !provider.locations.is_empty());
@@ -87,7 +100,14 @@ fn check_meaning(config: &Config, document: &Map<String, Value>) {
             let has_other_name = algorithm.name() == "EdDSA" && is_named("Ed25519");
             assert!(is_default || is_named(algorithm.name()) || has_other_name, "{algorithm} is not allowed");
         }
-        check_source(source, raw);
+        match verification {
+            Verification::Keys(source) => check_source(source, raw),
+            Verification::Introspection(introspection) => {
+                let may_be_http = raw["introspection"].get("danger_allow_http") == Some(&Value::Bool(true));
+                assert!(introspection.endpoint.scheme == "https" || may_be_http);
+                assert_eq!(Some(introspection.issuer.as_str()), raw["issuer"].as_str());
+            }
+        }
     }
     for issuer in policy.issuers.keys() {
         assert!(!issuer.is_empty() && !issuer.contains(['{', '}']), "{issuer:?}");
@@ -259,7 +279,10 @@ fn check_request(authn: &mut Authn, method: &str, authority: &str, target: &[u8]
     });
     let decision = match authn.begin(NOW, head) {
         Step::Decide(decision) => decision,
-        step @ (Step::VerifySignature(..) | Step::AwaitKeys(..)) => panic!("without a token: {step:?}"),
+        step @ (Step::VerifySignature(..)
+        | Step::Await(..)
+        | Step::ReadCertificate(_)
+        | Step::RecordProof(..)) => panic!("without a token: {step:?}"),
     };
     match (found, decision) {
         (None, decision) => assert_eq!(denial(&decision), Some(Denial::PathNotAccepted)),

@@ -71,7 +71,7 @@ fn decide<'r>(authn: &mut Authn, head: RequestHead<'r>) -> Decision<'r> {
     for _ in 0..=2 * JwkSet::MAX_CANDIDATES {
         step = match step {
             Step::Decide(decision) => return decision,
-            Step::AwaitKeys(..) => panic!("inline keys need no fetch"),
+            step @ (Step::Await(..) | Step::ReadCertificate(_) | Step::RecordProof(..)) => panic!("{step:?}"),
             Step::VerifySignature(job, pending) => {
                 assert!(job.key.fits(job.algorithm), "{job:?}");
                 let verdict = crypto::verify(&job);

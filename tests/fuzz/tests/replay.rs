@@ -34,6 +34,11 @@ fn discovery_holds() {
 }
 
 #[test]
+fn dpop_proof_holds() {
+    replay("dpop_proof");
+}
+
+#[test]
 fn jwk_set_holds() {
     replay("jwk_set");
 }
