@@ -8,6 +8,7 @@ mod managed;
 mod path;
 mod requirement;
 mod route;
+mod rule_index;
 
 pub use condition::{ClaimCondition, ConditionTest};
 pub use identity::{IdentityError, IdentityHeader, IdentityMapping, ListStyle, ValueEncoding, WhenMissing};

@@ -1,10 +1,25 @@
 //! Which rule a request falls under. The first that matches decides; none means denial.
 
+use super::rule_index::RuleIndex;
 use super::{NormalPath, Requirement};
 
+/// With so few rules an index finds nothing sooner.
+const FEW: usize = 8;
+
 /// All rules, in the order configured.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Rules(Vec<Rule>);
+#[derive(Debug, Clone, Default)]
+pub struct Rules {
+    rules: Vec<Rule>,
+    /// For many rules; a few are looked at one by one.
+    index: Option<RuleIndex>,
+}
+
+impl PartialEq for Rules {
+    /// The index follows from the rules.
+    fn eq(&self, other: &Self) -> bool {
+        self.rules == other.rules
+    }
+}
 
 /// One rule.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,27 +74,36 @@ pub enum PathPattern {
 impl Rules {
     /// The rules, in order.
     pub fn new(rules: Vec<Rule>) -> Self {
-        Self(rules)
+        let index = (rules.len() > FEW).then(|| RuleIndex::new(&rules));
+        Self { rules, index }
     }
 
     /// The first rule that matches, with its place.
     pub fn find(&self, method: &[u8], authority: &[u8], path: &NormalPath<'_>) -> Option<(usize, &Rule)> {
-        self.0.iter().enumerate().find(|(_, rule)| rule.matches.holds(method, authority, path))
+        let holds = |rule: &Rule| rule.matches.holds(method, authority, path);
+        let place = match &self.index {
+            None => self.rules.iter().position(holds)?,
+            Some(index) => {
+                let holds = |place: usize| self.rules.get(place).is_some_and(holds);
+                index.first(authority, path.as_str(), holds)?
+            }
+        };
+        self.rules.get(place).map(|rule| (place, rule))
     }
 
     /// The rule at a place that [`Rules::find`] gave.
     pub fn get(&self, index: usize) -> Option<&Rule> {
-        self.0.get(index)
+        self.rules.get(index)
     }
 
     /// Every rule.
     pub fn iter(&self) -> impl Iterator<Item = &Rule> {
-        self.0.iter()
+        self.rules.iter()
     }
 }
 
 impl RuleMatch {
-    fn holds(&self, method: &[u8], authority: &[u8], path: &NormalPath<'_>) -> bool {
+    pub(super) fn holds(&self, method: &[u8], authority: &[u8], path: &NormalPath<'_>) -> bool {
         (self.methods.is_empty() || self.methods.iter().any(|accepted| accepted.as_bytes() == method))
             && self.path.as_ref().is_none_or(|pattern| pattern.matches(path.as_str()))
             && (self.hosts.is_empty() || self.hosts.iter().any(|pattern| pattern.matches(authority)))
@@ -103,9 +127,7 @@ impl HostPattern {
     }
 
     fn matches(&self, authority: &[u8]) -> bool {
-        let host = without_port(authority);
-        // A name with a dot at the end is the same name, spelled out to the root.
-        let host = host.strip_suffix(b".").unwrap_or(host);
+        let host = host_of(authority);
         if !is_host(host) {
             return false;
         }
@@ -128,6 +150,13 @@ fn is_host(host: &[u8]) -> bool {
     };
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
     !inner.is_empty() && inner.iter().all(|byte| plain(byte) || (is_ipv6 && *byte == b':'))
+}
+
+/// The host in `:authority`, whatever its case.
+pub(super) fn host_of(authority: &[u8]) -> &[u8] {
+    let host = without_port(authority);
+    // A name with a dot at the end is the same name, spelled out to the root.
+    host.strip_suffix(b".").unwrap_or(host)
 }
 
 fn without_port(authority: &[u8]) -> &[u8] {
@@ -179,7 +208,7 @@ impl PathPattern {
     }
 }
 
-fn without_last_slash(path: &str) -> &str {
+pub(super) fn without_last_slash(path: &str) -> &str {
     path.strip_suffix('/').unwrap_or(path)
 }
 
