@@ -4,8 +4,8 @@ use super::bearer::{self, BearerError, FoundToken};
 use super::binding::Proving;
 use super::decision::{Decision, Evidence, Forward};
 use super::machine::{Awaited, Outcome, Pending, Progress, Step, Verifier};
-use super::policy::{AuthnPolicy, Provider, TrustedIssuer};
-use super::rejection::{Denial, Rejection};
+use super::policy::{AuthnPolicy, Provider, RuleFacts, TrustedIssuer};
+use super::rejection::{Denial, Offer, Rejection};
 use super::token_cache::{Finished, Known, TokenCache, Voucher};
 use crate::jose::crypto::{SignatureJob, Verdict};
 use crate::jose::{HeaderError, Jwk, JwsError};
@@ -77,6 +77,7 @@ pub(super) struct Verified<'r> {
 /// Judges by one policy, what its providers say, and one instant.
 pub(super) struct Judge<'a> {
     pub(super) policy: &'a AuthnPolicy,
+    pub(super) facts: Option<&'a RuleFacts>,
     /// The rule that the request is judged by, by its place.
     pub(super) rule: usize,
     pub(super) verifiers: &'a mut [Verifier],
@@ -113,9 +114,13 @@ impl<'a> Judge<'a> {
 
     /// Goes through the groups of the requirement until one needs an effect.
     pub(super) fn advance<'r>(&mut self, mut progress: Progress<'r>) -> Step<'r> {
-        while let Some(group) = self.policy.group(progress.rule, progress.groups_done) {
-            match bearer::find(&progress.head, &self.policy.locations(group)) {
-                Ok(Some(found)) => return self.take_token(progress, group, found),
+        let (policy, facts) = (self.policy, self.facts);
+        while let Some(group) = policy.group(progress.rule, progress.groups_done) {
+            let Some(facts) = facts.and_then(|facts| facts.groups.get(progress.groups_done)) else {
+                return self.refuse(Denial::InternalError);
+            };
+            match bearer::find(&progress.head, &facts.places) {
+                Ok(Some(found)) => return self.take_token(progress, (group, facts.asked), found),
                 Ok(None) if group.allow_missing => {
                     progress.groups_done = progress.groups_done.saturating_add(1);
                 }
@@ -183,7 +188,7 @@ impl<'a> Judge<'a> {
     fn take_token<'r>(
         &mut self,
         mut progress: Progress<'r>,
-        group: &AnyOf,
+        (group, asked): (&AnyOf, Option<ProviderId>),
         found: FoundToken<'r, '_>,
     ) -> Step<'r> {
         // Of several tokens none decides alone.
@@ -192,7 +197,7 @@ impl<'a> Judge<'a> {
         {
             return step;
         }
-        match identify(self.policy, group, found.token) {
+        match identify(self.policy, group, asked, found.token) {
             Ok(Identified::Jwt(jwt, trusted)) => self.take_jwt(progress, jwt, trusted, found),
             Ok(Identified::Opaque(provider)) => self.take_opaque(progress, provider, found),
             Err(rejection) => self.refuse(rejection.by_dpop(found.location.is_dpop())),
@@ -347,8 +352,9 @@ impl<'a> Judge<'a> {
 
     pub(super) fn refuse<'r>(&self, rejection: impl Into<Rejection>) -> Step<'r> {
         let rejection = Rejection { rule: Some(self.rule), ..rejection.into() };
-        let offer = self.policy.offer(self.rule);
-        Step::Decide(Decision::Reject(rejection.reply(&self.policy.challenge, &offer)))
+        let none = Offer::default();
+        let offer = self.facts.map_or(&none, |facts| &facts.offer);
+        Step::Decide(Decision::Reject(rejection.reply(&self.policy.challenge, offer)))
     }
 }
 
@@ -383,12 +389,12 @@ enum Identified<'r, 'p> {
 fn identify<'r, 'p>(
     policy: &'p AuthnPolicy,
     group: &AnyOf,
+    asked: Option<ProviderId>,
     token: &'r [u8],
 ) -> Result<Identified<'r, 'p>, Box<Rejection>> {
     if token.len() > policy.max_token_bytes {
         return Err(Box::new(Denial::TokenTooLarge.into()));
     }
-    let asked = policy.introspected(group);
     let jwt = match (UnverifiedJwt::parse(token), asked) {
         (Ok(jwt), _) => jwt,
         (Err(_), Some(asked)) => return Ok(Identified::Opaque(asked)),

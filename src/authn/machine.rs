@@ -2,7 +2,7 @@
 
 use super::decision::{Decision, Forward, LocalReply, Reported};
 use super::judge::{Judge, Stage};
-use super::policy::AuthnPolicy;
+use super::policy::{AuthnPolicy, RuleFacts};
 use super::rejection::{Denial, Offer, Rejection};
 use super::token_cache::{CacheCounts, TokenCache, Voucher};
 use crate::http::{HeaderMutation, RequestHead};
@@ -121,6 +121,8 @@ pub(super) enum Verifier {
 /// Decides requests by one configuration and what its providers say.
 pub struct Authn {
     policy: AuthnPolicy,
+    /// By the rule's place.
+    facts: Vec<RuleFacts>,
     verifiers: Vec<Verifier>,
     cache: TokenCache,
     secret: Option<[u8; 32]>,
@@ -138,7 +140,8 @@ impl Authn {
             }
         });
         let cache = TokenCache::new(policy.token_cache, seed);
-        Self { verifiers: verifiers.collect(), policy, cache, secret: None }
+        let facts = RuleFacts::of(&policy);
+        Self { facts, verifiers: verifiers.collect(), policy, cache, secret: None }
     }
 
     /// Gives the machine 32 unpredictable bytes, the same for all workers that serve the same clients: nonces and the memory of
@@ -245,6 +248,7 @@ impl Authn {
     fn judge(&mut self, now: UnixTime, rule: usize) -> Judge<'_> {
         Judge {
             policy: &self.policy,
+            facts: self.facts.get(rule),
             rule,
             verifiers: &mut self.verifiers,
             cache: &mut self.cache,

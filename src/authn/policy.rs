@@ -109,6 +109,43 @@ pub struct AuthnPolicy {
     pub denial_logs: u32,
 }
 
+/// What follows from a policy for one rule, worked out once.
+#[derive(Debug, Default)]
+pub(super) struct RuleFacts {
+    pub(super) groups: Vec<GroupFacts>,
+    /// For challenges.
+    pub(super) offer: Offer,
+}
+
+/// What follows for one group of its requirement.
+#[derive(Debug)]
+pub(super) struct GroupFacts {
+    /// Every place where a token may be, each once.
+    pub(super) places: Vec<TokenLocation>,
+    /// The provider that is asked about its tokens.
+    pub(super) asked: Option<ProviderId>,
+}
+
+impl RuleFacts {
+    /// Those of every rule, in order.
+    pub(super) fn of(policy: &AuthnPolicy) -> Vec<Self> {
+        let rules = policy.rules.iter().enumerate();
+        rules
+            .map(|(place, rule)| {
+                let groups = match &rule.action {
+                    RuleAction::Anonymous => &[],
+                    RuleAction::Require(requirement) => requirement.all.as_slice(),
+                };
+                let facts = |group: &AnyOf| GroupFacts {
+                    places: policy.locations(group).into_iter().cloned().collect(),
+                    asked: policy.introspected(group),
+                };
+                Self { groups: groups.iter().map(facts).collect(), offer: policy.offer(place) }
+            })
+            .collect()
+    }
+}
+
 impl AuthnPolicy {
     /// The provider at a place.
     pub fn provider(&self, id: ProviderId) -> Option<&Provider> {
@@ -155,7 +192,7 @@ impl AuthnPolicy {
         head: &RequestHead<'r>,
         group: &AnyOf,
     ) -> Result<Option<(&'r [u8], &TokenLocation)>, BearerError> {
-        let found = bearer::find(head, &self.locations(group))?;
+        let found = bearer::find(head, self.locations(group))?;
         Ok(found.map(|found| (found.token, found.location)))
     }
 
