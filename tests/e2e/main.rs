@@ -4,6 +4,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
+//! | `backends` | the proxy's cryptography against the sandbox's, on every vector |
 //! | `bound` | tokens bound to a key (DPoP) or to a certificate |
 //! | `configuration` | what Envoy says to a faulty document, secrets in logs, the files under `envoy/` |
 //! | `examples` | what the READMEs under `examples/` show, and what those examples are to keep |
@@ -30,6 +31,7 @@
 )]
 #![allow(missing_docs, reason = "a test binary has no interface")]
 
+mod backends;
 mod bound;
 mod configuration;
 mod examples;

@@ -70,6 +70,24 @@ pub(crate) fn filters(toolchain: &Toolchain) -> Result<()> {
     Ok(())
 }
 
+/// Builds the filter that the tests alone load, `target/wasm/backends.wasm`.
+pub(crate) fn test_filter(toolchain: &Toolchain) -> Result<()> {
+    step("backends.wasm", || {
+        let target = folder::target().join("wasm");
+        let mut cargo = cargo();
+        cargo
+            .args(["build", "--release", "--locked", "--package", "doorward-backends", "--target-dir"])
+            .arg(&target);
+        toolchain.apply(&mut cargo);
+        run(&mut cargo)?;
+        let built = read(&target.join(TARGET).join("release/backends.wasm"))?;
+        let module = exports::keep(&built, &[&EXPORTS[..], &["proxy_on_request_headers"]].concat())?;
+        let file = target.join("backends.wasm");
+        fs::write(&file, module).with_context(|| format!("expected to write {}", file.display()))?;
+        Ok(shown_path(&file))
+    })
+}
+
 /// Builds the native binary.
 pub(crate) fn native() -> Result<()> {
     step("doorward", || {

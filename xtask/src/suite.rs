@@ -48,6 +48,7 @@ fn build() -> Result<()> {
     let toolchain = setup::tools()?;
     setup::packages()?;
     artifacts::filters(&toolchain)?;
+    artifacts::test_filter(&toolchain)?;
     package::images(&package::folder())?;
     artifacts::native()
 }
