@@ -2,13 +2,13 @@
 
 use crate::command::{cargo, run, shown_path};
 use crate::progress::step;
-use crate::toolchain::{TARGET, Toolchain};
+use crate::toolchain::{PROFILE, TARGET, Toolchain};
 use crate::{exports, setup};
 use anyhow::{Context, Result};
 use doorward_testbed::folder;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A WebAssembly filter.
 struct Filter {
@@ -52,37 +52,36 @@ pub(crate) fn build() -> Result<()> {
     native()
 }
 
-/// Builds the filters. In a target folder of their own: the compiler may be another one.
+/// Builds the filters.
 pub(crate) fn filters(toolchain: &Toolchain) -> Result<()> {
-    let target = folder::target().join("wasm");
     for filter in FILTERS {
         step(filter.file, || {
-            let mut cargo = cargo();
-            cargo
-                .args(["build", "--release", "--locked", "--package", filter.package, "--target-dir"])
-                .arg(&target);
-            toolchain.apply(&mut cargo);
-            run(&mut cargo)?;
-            let built = target.join(TARGET).join("release").join(filter.module);
+            let built = module(toolchain, filter.package, filter.module)?;
             deliver(&exports::keep(&read(&built)?, &[&EXPORTS, filter.callbacks].concat())?, filter.file)
         })?;
     }
     Ok(())
 }
 
+/// Builds a package to WebAssembly, as the filters are built, and answers where its module is. In a target folder of its
+/// own: the compiler may be another one.
+pub(crate) fn module(toolchain: &Toolchain, package: &str, file: &str) -> Result<PathBuf> {
+    let target = folder::target().join("wasm");
+    let mut cargo = cargo();
+    cargo
+        .args(["build", "--profile", PROFILE, "--locked", "--package", package, "--target-dir"])
+        .arg(&target);
+    toolchain.apply(&mut cargo);
+    run(&mut cargo)?;
+    Ok(target.join(TARGET).join(PROFILE).join(file))
+}
+
 /// Builds the filter that the tests alone load, `target/wasm/backends.wasm`.
 pub(crate) fn test_filter(toolchain: &Toolchain) -> Result<()> {
     step("backends.wasm", || {
-        let target = folder::target().join("wasm");
-        let mut cargo = cargo();
-        cargo
-            .args(["build", "--release", "--locked", "--package", "doorward-backends", "--target-dir"])
-            .arg(&target);
-        toolchain.apply(&mut cargo);
-        run(&mut cargo)?;
-        let built = read(&target.join(TARGET).join("release/backends.wasm"))?;
+        let built = read(&module(toolchain, "doorward-backends", "backends.wasm")?)?;
         let module = exports::keep(&built, &[&EXPORTS[..], &["proxy_on_request_headers"]].concat())?;
-        let file = target.join("backends.wasm");
+        let file = folder::target().join("wasm/backends.wasm");
         fs::write(&file, module).with_context(|| format!("expected to write {}", file.display()))?;
         Ok(shown_path(&file))
     })

@@ -20,6 +20,7 @@ mod suite;
 mod table;
 mod tally;
 mod toolchain;
+mod v8;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -71,7 +72,7 @@ enum Task {
     },
     /// Run the benchmarks.
     Bench {
-        /// Passed to the benchmarks.
+        /// `v8`: the core, compiled as the filters are, in Node.js. Anything else is passed to the benchmarks.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
@@ -97,6 +98,7 @@ fn perform(task: Task) -> Result<()> {
         Task::Demo { once: false } => demo::stay(),
         Task::Test { filter } => suite::run(filter.as_deref()),
         Task::Fuzz { target, seconds } => fuzz::start(&target, seconds),
+        Task::Bench { arguments } if arguments == ["v8"] => v8::bench(),
         Task::Bench { arguments } => bench::start(&arguments),
     }
 }

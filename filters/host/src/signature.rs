@@ -35,13 +35,14 @@ pub fn verify(hash: &str, public_key: &[u8], signature: &[u8], message: &[u8]) -
 
 /// A varint: seven bits a byte, the lowest first.
 fn put_length(out: &mut Vec<u8>, mut length: usize) {
-    while let Some(byte) = u8::try_from(length & 0x7f).ok() {
+    loop {
+        let [low, ..] = length.to_le_bytes();
         length = length.wrapping_shr(7);
         if length == 0 {
-            out.push(byte);
+            out.push(low & 0x7f);
             return;
         }
-        out.push(byte | 0x80);
+        out.push(low | 0x80);
     }
 }
 
