@@ -1,5 +1,5 @@
 //! What the core costs on this machine: `cargo bench --bench core`. Prints a Markdown table, for comparing by eye; the
-//! numbers that count are taken in a real Envoy, by `cargo xtask bench`.
+//! numbers that count are taken in a real Envoy, by `cargo xtask bench jwt`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -35,16 +35,16 @@ const ROUNDS: usize = 21;
 const ROUND: Duration = Duration::from_millis(20);
 
 fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let Some(start) = arguments.iter().position(|argument| argument == "--count") {
+        return count(&arguments[start + 1..]);
+    }
     println!(
         "| algorithm | one signature, µs | request, first in a new machine, µs | request, repeated, µs | of it without the signature, µs |"
     );
     println!("|---|---|---|---|---|");
     for algorithm in Algorithm::ALL {
-        let key = TestKey::new(algorithm, Owner::First, "k1");
-        let token = key.sign(&json!({
-            "iss": "https://login.example.com/", "aud": "api", "sub": "alice", "groups": ["a", "b", "c"],
-            "iat": NOW - 60, "exp": NOW + 300,
-        }));
+        let (key, token) = key_and_token(algorithm);
         let signature = signature(&key, &token);
         let bearer = format!("Bearer {token}");
         let fields = request(bearer.as_bytes());
@@ -69,15 +69,50 @@ fn main() {
     }
 }
 
+/// `request ALGORITHM CALLS` (without its signature) or `signature ALGORITHM CALLS`, without a look at the clock: for
+/// counting instructions, by `cargo xtask bench jwt --instructions`.
+fn count(arguments: &[String]) {
+    let [what, algorithm, calls] = arguments else { panic!("expected WHAT ALGORITHM CALLS") };
+    let algorithm = Algorithm::ALL.into_iter().find(|known| known.name() == algorithm).unwrap();
+    let (key, token) = key_and_token(algorithm);
+    let calls = 0..calls.parse::<u32>().unwrap();
+    match what.as_str() {
+        "request" => {
+            let bearer = format!("Bearer {token}");
+            let fields = request(bearer.as_bytes());
+            let mut authn = authn(&document(&key));
+            calls.for_each(|_| decide(&mut authn, &fields, |_| Verdict::Valid));
+        }
+        "signature" => {
+            with_job(&key, &token, |job| {
+                calls.for_each(|_| assert_eq!(verify(black_box(job)), Verdict::Valid));
+            });
+        }
+        _ => panic!("expected request or signature, but found {what}"),
+    }
+}
+
+fn key_and_token(algorithm: Algorithm) -> (TestKey, String) {
+    let key = TestKey::new(algorithm, Owner::First, "k1");
+    let token = key.sign(&json!({
+        "iss": "https://login.example.com/", "aud": "api", "sub": "alice", "groups": ["a", "b", "c"],
+        "iat": NOW - 60, "exp": NOW + 300,
+    }));
+    (key, token)
+}
+
 fn signature(key: &TestKey, token: &str) -> Duration {
+    with_job(key, token, |job| repeated(|| assert_eq!(verify(black_box(job)), Verdict::Valid)))
+}
+
+fn with_job<T>(key: &TestKey, token: &str, work: impl FnOnce(&SignatureJob<'_>) -> T) -> T {
     let jws = UnverifiedJws::parse(token.as_bytes()).unwrap();
-    let job = SignatureJob {
+    work(&SignatureJob {
         algorithm: key.algorithm,
         key: Arc::new(Jwk::from_json(&key.jwk, KeyOrigin::Inline).unwrap()),
         signing_input: jws.signing_input(),
         signature: jws.decode_signature().unwrap().into(),
-    };
-    repeated(|| assert_eq!(verify(black_box(&job)), Verdict::Valid))
+    })
 }
 
 fn document(key: &TestKey) -> Vec<u8> {

@@ -20,7 +20,6 @@ mod suite;
 mod table;
 mod tally;
 mod toolchain;
-mod v8;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -70,11 +69,10 @@ enum Task {
         #[arg(long, value_name = "N", default_value_t = 60)]
         seconds: u32,
     },
-    /// Run the benchmarks.
+    /// Run benchmarks: the core's, or those that are named.
     Bench {
-        /// `v8`: the core, compiled as the filters are, in Node.js. Anything else is passed to the benchmarks.
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        arguments: Vec<String>,
+        #[command(subcommand)]
+        bench: Option<bench::Bench>,
     },
 }
 
@@ -98,8 +96,7 @@ fn perform(task: Task) -> Result<()> {
         Task::Demo { once: false } => demo::stay(),
         Task::Test { filter } => suite::run(filter.as_deref()),
         Task::Fuzz { target, seconds } => fuzz::start(&target, seconds),
-        Task::Bench { arguments } if arguments == ["v8"] => v8::bench(),
-        Task::Bench { arguments } => bench::start(&arguments),
+        Task::Bench { bench } => bench::start(bench),
     }
 }
 
