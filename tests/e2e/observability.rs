@@ -212,6 +212,7 @@ async fn scrape() -> Result<Scrape> {
             { "match": { "path": { "prefix": "/new" } }, "require": { "provider": "corp" }, "enforce": "report" },
             { "match": {}, "require": { "provider": "corp" } },
         ],
+        "limits": { "cached_tokens": 1 },
     });
     let listener = Listener::new(LISTENER).wasm(&WasmPlugin::new(filter(), &document));
     let config = EnvoyConfig::new(upstream.addr()).cluster("issuer", issuer.addr()).listener(listener);
@@ -226,9 +227,12 @@ async fn scrape() -> Result<Scrape> {
     eventually("keys are there", async || counted("keys.corp.age_seconds").await).await?;
 
     let valid = issuer.mint(&json!({}))?;
+    let another = issuer.mint(&json!({ "sub": "bob" }))?;
     let other = issuer.mint(&json!({ "aud": "another" }))?;
     let requests = [
         (Request::get("/").bearer(&valid), 200),
+        (Request::get("/").bearer(&valid), 200),
+        (Request::get("/").bearer(&another), 200),
         (Request::get("/"), 401),
         (Request::get("/").bearer(&other), 401),
         (Request::get("/opaque").bearer("opaque"), 503),
