@@ -124,7 +124,7 @@ impl Judge<'_> {
             now: self.now,
             method: head.method,
             target: &target,
-            token: verified.place.text,
+            token: verified.place.key.token,
             thumbprint: key,
             algorithms: &rules.algorithms,
             max_age: rules.proof_max_age,

@@ -6,7 +6,7 @@ use super::decision::{Decision, Evidence, Forward};
 use super::machine::{Awaited, Outcome, Pending, Progress, Step, Verifier};
 use super::policy::{AuthnPolicy, Provider, RuleFacts, TrustedIssuer};
 use super::rejection::{Denial, Offer, Rejection};
-use super::token_cache::{Finished, Known, TokenCache, Voucher};
+use super::token_cache::{Finished, Known, TokenCache, TokenKey, Voucher};
 use crate::jose::crypto::{SignatureJob, Verdict};
 use crate::jose::{HeaderError, Jwk, JwsError};
 use crate::jwt::{ClaimError, UnverifiedJwt, UnverifiedJwtError, VerifiedToken};
@@ -15,7 +15,6 @@ use crate::oidc::KeyAnswer;
 use crate::policy::{AnyOf, IdentityError, ProviderId, Unmet};
 use crate::time::UnixTime;
 use std::borrow::Cow;
-use std::fmt;
 use std::sync::Arc;
 
 /// What a request was in the middle of.
@@ -42,7 +41,7 @@ pub(super) struct Candidate<'r> {
 }
 
 /// Whose token it is, and where it was.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Place<'r> {
     pub(super) provider: ProviderId,
     /// In the provider's `locations`.
@@ -50,17 +49,7 @@ pub(super) struct Place<'r> {
     /// Whether it came with the scheme of DPoP.
     pub(super) is_dpop: bool,
     /// The token itself.
-    pub(super) text: &'r [u8],
-}
-
-impl fmt::Debug for Place<'_> {
-    /// The token is a credential and is not shown.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Place")
-            .field("provider", &self.provider)
-            .field("location", &self.location)
-            .finish_non_exhaustive()
-    }
+    pub(super) key: TokenKey<'r>,
 }
 
 /// A token that its provider vouches for.
@@ -98,7 +87,7 @@ impl<'a> Judge<'a> {
         match (stage, outcome) {
             (Stage::Signature(candidate), Outcome::Signature(Verdict::Valid)) => {
                 let Candidate { place, jwt, ends, voucher, .. } = candidate;
-                self.cache.insert_verified(self.now, place.text, voucher, ends);
+                self.cache.insert_verified(self.now, place.key, voucher, ends);
                 self.take_verified(progress, place, jwt, ends, voucher)
             }
             (Stage::Signature(candidate), Outcome::Signature(Verdict::Invalid)) => {
@@ -132,10 +121,10 @@ impl<'a> Judge<'a> {
         let reusable = progress.reusable.take();
         match finish(self.policy, progress) {
             Ok(forward) => {
-                if let Some((token, voucher, location)) = reusable {
+                if let Some((key, voucher, location)) = reusable {
                     let (identity, state) = (Arc::clone(&forward.identity), Arc::clone(&forward.state));
                     let finished = Arc::new(Finished { location, identity, state });
-                    self.cache.insert_finished(token, voucher, self.rule, finished);
+                    self.cache.insert_finished(key, voucher, self.rule, finished);
                 }
                 Step::Decide(Decision::Forward(forward))
             }
@@ -149,8 +138,9 @@ impl<'a> Judge<'a> {
         progress: &mut Progress<'r>,
         group: &AnyOf,
         found: FoundToken<'r, '_>,
+        key: TokenKey<'r>,
     ) -> Option<Step<'r>> {
-        match self.cache.find(self.now, found.token, self.rule)? {
+        match self.cache.find(self.now, key, self.rule)? {
             Known::Finished(voucher, finished) => {
                 let provider = self.policy.provider(voucher.provider)?;
                 // In another place it is another matter.
@@ -191,15 +181,16 @@ impl<'a> Judge<'a> {
         (group, asked): (&AnyOf, Option<ProviderId>),
         found: FoundToken<'r, '_>,
     ) -> Step<'r> {
+        let key = self.cache.key(found.token);
         // Of several tokens none decides alone.
         if progress.is_alone
-            && let Some(step) = self.recall(&mut progress, group, found)
+            && let Some(step) = self.recall(&mut progress, group, found, key)
         {
             return step;
         }
         match identify(self.policy, group, asked, found.token) {
-            Ok(Identified::Jwt(jwt, trusted)) => self.take_jwt(progress, jwt, trusted, found),
-            Ok(Identified::Opaque(provider)) => self.take_opaque(progress, provider, found),
+            Ok(Identified::Jwt(jwt, trusted)) => self.take_jwt(progress, jwt, trusted, (found, key)),
+            Ok(Identified::Opaque(provider)) => self.take_opaque(progress, provider, (found, key)),
             Err(rejection) => self.refuse(rejection.by_dpop(found.location.is_dpop())),
         }
     }
@@ -210,13 +201,13 @@ impl<'a> Judge<'a> {
         progress: Progress<'r>,
         jwt: UnverifiedJwt<'r>,
         trusted: &TrustedIssuer,
-        found: FoundToken<'r, '_>,
+        (found, key): (FoundToken<'r, '_>, TokenKey<'r>),
     ) -> Step<'r> {
         let id = trusted.provider;
         let is_dpop = found.location.is_dpop();
         let rejection = |denial| Rejection::of(id, denial).by_dpop(is_dpop).about(&jwt);
         let refuse = |judge: &Self, denial| judge.refuse(rejection(denial));
-        let checked = check(self.policy, self.now, &jwt, trusted, found);
+        let checked = check(self.policy, self.now, &jwt, trusted, (found, key));
         let (place, ends) = match checked {
             Ok(checked) => checked,
             Err(denial) => return refuse(self, denial),
@@ -238,7 +229,7 @@ impl<'a> Judge<'a> {
             KeyAnswer::Unavailable => return refuse(self, Denial::KeysUnavailable),
         };
         let voucher = Voucher { provider: id, generation: key_set.generation() };
-        if self.cache.is_verified(self.now, found.token, voucher) {
+        if self.cache.is_verified(self.now, key, voucher) {
             return self.take_verified(progress, place, jwt, ends, voucher);
         }
         keys.reverse();
@@ -267,7 +258,7 @@ impl<'a> Judge<'a> {
         let Some(key) = candidate.keys.pop() else {
             let Candidate { place, jwt, voucher, .. } = candidate;
             let rejection = place.rejection(Denial::SignatureInvalid).about(&jwt);
-            self.cache.insert_forged(self.now, place.text, voucher, rejection.clone());
+            self.cache.insert_forged(self.now, place.key, voucher, rejection.clone());
             return self.refuse(rejection);
         };
         let job = SignatureJob {
@@ -285,12 +276,12 @@ impl<'a> Judge<'a> {
         &mut self,
         progress: Progress<'r>,
         id: ProviderId,
-        found: FoundToken<'r, '_>,
+        (found, key): (FoundToken<'r, '_>, TokenKey<'r>),
     ) -> Step<'r> {
         let is_dpop = found.location.is_dpop();
         let refuse = |judge: &Self, denial| judge.refuse(Rejection::of(id, denial).by_dpop(is_dpop));
         let Some(provider) = self.policy.provider(id) else { return refuse(self, Denial::InternalError) };
-        let Some(place) = Place::of(id, provider, found) else {
+        let Some(place) = Place::of(id, provider, found, key) else {
             return refuse(self, Denial::IssuerNotAllowed);
         };
         let Some(Verifier::Introspection(machine)) = self.verifiers.get_mut(id.0) else {
@@ -342,7 +333,7 @@ impl<'a> Judge<'a> {
             progress.payload = payload;
         }
         if progress.is_alone {
-            progress.reusable = voucher.map(|voucher| (place.text, voucher, place.location));
+            progress.reusable = voucher.map(|voucher| (place.key, voucher, place.location));
         }
         progress.passed.push((place.provider, token));
         progress.used.push((place.provider, place.location));
@@ -370,9 +361,9 @@ fn vouches(verifiers: &[Verifier], voucher: Voucher, now: UnixTime) -> bool {
 
 impl<'r> Place<'r> {
     /// `None` in another provider's place: a token there proves nothing about this one.
-    fn of(id: ProviderId, provider: &Provider, found: FoundToken<'r, '_>) -> Option<Self> {
+    fn of(id: ProviderId, provider: &Provider, found: FoundToken<'r, '_>, key: TokenKey<'r>) -> Option<Self> {
         let location = provider.locations.iter().position(|location| location == found.location)?;
-        Some(Self { provider: id, location, is_dpop: found.location.is_dpop(), text: found.token })
+        Some(Self { provider: id, location, is_dpop: found.location.is_dpop(), key })
     }
 
     pub(super) fn rejection(&self, denial: Denial) -> Rejection {
@@ -421,11 +412,11 @@ fn check<'r>(
     now: UnixTime,
     jwt: &UnverifiedJwt<'_>,
     trusted: &TrustedIssuer,
-    found: FoundToken<'r, '_>,
+    (found, key): (FoundToken<'r, '_>, TokenKey<'r>),
 ) -> Result<(Place<'r>, Option<UnixTime>), Denial> {
     let (header, claims) = (jwt.jws().unverified_header(), jwt.unverified_claims());
     let provider = policy.provider(trusted.provider).ok_or(Denial::InternalError)?;
-    let place = Place::of(trusted.provider, provider, found).ok_or(Denial::IssuerNotAllowed)?;
+    let place = Place::of(trusted.provider, provider, found, key).ok_or(Denial::IssuerNotAllowed)?;
     if !provider.algorithms.contains(&header.algorithm) {
         return Err(Denial::AlgorithmNotAllowed);
     }

@@ -4,7 +4,7 @@ use super::decision::{Decision, Forward, LocalReply, Reported};
 use super::judge::{Judge, Stage};
 use super::policy::{AuthnPolicy, RuleFacts};
 use super::rejection::{Denial, Offer, Rejection};
-use super::token_cache::{CacheCounts, TokenCache, Voucher};
+use super::token_cache::{CacheCounts, TokenCache, TokenKey, Voucher};
 use crate::http::{HeaderMutation, RequestHead};
 use crate::jose::crypto::{SignatureJob, Verdict};
 use crate::jwt::VerifiedToken;
@@ -99,7 +99,7 @@ pub(super) struct Progress<'r> {
     /// Whether the rule wants one token only.
     pub(super) is_alone: bool,
     /// The token that alone decides, its voucher, and its place in the provider's `locations`.
-    pub(super) reusable: Option<(&'r [u8], Voucher, usize)>,
+    pub(super) reusable: Option<(TokenKey<'r>, Voucher, usize)>,
 }
 
 /// How a provider's tokens are verified.

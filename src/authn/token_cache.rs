@@ -51,9 +51,17 @@ pub struct CacheCounts {
     pub bytes: usize,
 }
 
+/// A token, and where to look for it: hashed once a request.
+#[derive(Clone, Copy)]
+pub(super) struct TokenKey<'t> {
+    hash: u64,
+    pub(super) token: &'t [u8],
+}
+
 /// Both caches of a host.
-#[derive(Debug)]
 pub(super) struct TokenCache {
+    /// The seed of the hash.
+    seed: (u64, u64),
     verified: Table<VerifiedToken>,
     forged: Table<ForgedToken>,
     hits: u64,
@@ -100,17 +108,40 @@ struct ForgedToken {
     rejection: Box<Rejection>,
 }
 
+impl fmt::Debug for TokenCache {
+    /// The seed is not shown: with it, tokens could be aimed at one place.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenCache")
+            .field("verified", &self.verified)
+            .field("forged", &self.forged)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for TokenKey<'_> {
+    /// The token is a credential and is not shown.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenKey").finish_non_exhaustive()
+    }
+}
+
 impl TokenCache {
     pub(super) fn new(limits: CacheLimits, seed: u64) -> Self {
-        let keys = (seed, seed.rotate_left(32) ^ 0x9e37_79b9_7f4a_7c15);
+        let seed = (seed, seed.rotate_left(32) ^ 0x9e37_79b9_7f4a_7c15);
         let forged = if limits.entries == 0 { limits } else { FORGED };
-        Self { verified: Table::new(limits, keys), forged: Table::new(forged, keys), hits: 0, misses: 0 }
+        Self { seed, verified: Table::new(limits), forged: Table::new(forged), hits: 0, misses: 0 }
     }
 
-    /// What `rule` made of `token` before.
-    pub(super) fn find(&mut self, now: UnixTime, token: &[u8], rule: usize) -> Option<Known<'_>> {
-        let hash = self.verified.hash(token);
-        let verified = self.verified.get(hash, token).filter(|verified| verified.is_in_time(now));
+    /// Where to look for `token`.
+    pub(super) fn key<'t>(&self, token: &'t [u8]) -> TokenKey<'t> {
+        let mut hasher = SipHasher13::new_with_keys(self.seed.0, self.seed.1);
+        hasher.write(token);
+        TokenKey { hash: hasher.finish(), token }
+    }
+
+    /// What `rule` made of the token before.
+    pub(super) fn find(&mut self, now: UnixTime, key: TokenKey<'_>, rule: usize) -> Option<Known<'_>> {
+        let verified = self.verified.get(key).filter(|verified| verified.is_in_time(now));
         if let Some((voucher, finished)) =
             verified.and_then(|verified| Some((verified.voucher, verified.finished(rule)?)))
         {
@@ -118,7 +149,7 @@ impl TokenCache {
             return Some(Known::Finished(voucher, finished));
         }
         // Valid for one provider, it may be forged for another.
-        if let Some(forged) = self.forged.get(hash, token).filter(|forged| forged.is_in_time(now)) {
+        if let Some(forged) = self.forged.get(key).filter(|forged| forged.is_in_time(now)) {
             self.hits = self.hits.saturating_add(1);
             return Some(Known::Forged(forged.voucher, &forged.rejection));
         }
@@ -126,53 +157,50 @@ impl TokenCache {
         None
     }
 
-    /// Whether the signature of `token` was found valid by these keys.
-    pub(super) fn is_verified(&mut self, now: UnixTime, token: &[u8], voucher: Voucher) -> bool {
-        let hash = self.verified.hash(token);
-        self.verified
-            .get(hash, token)
-            .is_some_and(|verified| verified.is_in_time(now) && verified.voucher == voucher)
+    /// Whether the signature of the token was found valid by these keys.
+    pub(super) fn is_verified(&mut self, now: UnixTime, key: TokenKey<'_>, voucher: Voucher) -> bool {
+        let verified = self.verified.get(key);
+        verified.is_some_and(|verified| verified.is_in_time(now) && verified.voucher == voucher)
     }
 
-    /// Keeps that the signature of `token`, which ends at `ends`, is valid.
+    /// Keeps that the signature of the token, which ends at `ends`, is valid.
     pub(super) fn insert_verified(
         &mut self,
         now: UnixTime,
-        token: &[u8],
+        key: TokenKey<'_>,
         voucher: Voucher,
         ends: Option<UnixTime>,
     ) {
         let verified = VerifiedToken { voucher, ends, since: now, finished: Vec::new() };
-        self.verified.insert(token, verified);
+        self.verified.insert(key, verified);
     }
 
-    /// Keeps what `rule` makes of `token`, if it is still there.
+    /// Keeps what `rule` makes of the token, if it is still there.
     pub(super) fn insert_finished(
         &mut self,
-        token: &[u8],
+        key: TokenKey<'_>,
         voucher: Voucher,
         rule: usize,
         finished: Arc<Finished>,
     ) {
-        let hash = self.verified.hash(token);
         let more = finished.bytes();
-        let Some(verified) = self.verified.get(hash, token) else { return };
+        let Some(verified) = self.verified.get(key) else { return };
         if verified.voucher == voucher && verified.finished(rule).is_none() {
             verified.finished.push((rule, finished));
-            self.verified.grow(hash, more);
+            self.verified.grow(key, more);
         }
     }
 
-    /// Keeps that the signature of `token` is by none of these keys.
+    /// Keeps that the signature of the token is by none of these keys.
     pub(super) fn insert_forged(
         &mut self,
         now: UnixTime,
-        token: &[u8],
+        key: TokenKey<'_>,
         voucher: Voucher,
         rejection: Rejection,
     ) {
         let until = now.saturating_add(FORGED_FOR);
-        self.forged.insert(token, ForgedToken { voucher, until, rejection: Box::new(rejection) });
+        self.forged.insert(key, ForgedToken { voucher, until, rejection: Box::new(rejection) });
     }
 
     pub(super) fn counts(&self) -> CacheCounts {
@@ -219,7 +247,6 @@ impl Finished {
 /// Tokens with what is known of them, within bounds. The oldest go first, but those used since are passed over once.
 struct Table<T> {
     limits: CacheLimits,
-    keys: (u64, u64),
     slots: HashMap<u64, Slot<T>, BuildHasherDefault<Itself>>,
     order: VecDeque<u64>,
     bytes: usize,
@@ -234,29 +261,22 @@ struct Slot<T> {
 }
 
 impl<T> Table<T> {
-    fn new(limits: CacheLimits, keys: (u64, u64)) -> Self {
+    fn new(limits: CacheLimits) -> Self {
         let (slots, order) = (HashMap::default(), VecDeque::new());
-        Self { limits, keys, slots, order, bytes: 0, evictions: 0 }
+        Self { limits, slots, order, bytes: 0, evictions: 0 }
     }
 
-    fn hash(&self, token: &[u8]) -> u64 {
-        let mut hasher = SipHasher13::new_with_keys(self.keys.0, self.keys.1);
-        hasher.write(token);
-        hasher.finish()
-    }
-
-    fn get(&mut self, hash: u64, token: &[u8]) -> Option<&mut T> {
-        let slot = self.slots.get_mut(&hash).filter(|slot| *slot.token == *token)?;
+    fn get(&mut self, key: TokenKey<'_>) -> Option<&mut T> {
+        let slot = self.slots.get_mut(&key.hash).filter(|slot| *slot.token == *key.token)?;
         slot.used = true;
         Some(&mut slot.known)
     }
 
-    fn insert(&mut self, token: &[u8], known: T) {
+    fn insert(&mut self, TokenKey { hash, token }: TokenKey<'_>, known: T) {
         let bytes = token.len().saturating_add(SLOT_BYTES);
         if self.limits.entries == 0 || bytes > self.limits.bytes {
             return;
         }
-        let hash = self.hash(token);
         match self.slots.insert(hash, Slot { token: token.into(), used: false, bytes, known }) {
             // The same token judged again, or another with its hash: either way this one is newer.
             Some(old) => self.bytes = self.bytes.saturating_sub(old.bytes),
@@ -267,8 +287,8 @@ impl<T> Table<T> {
     }
 
     /// A slot holds this much more.
-    fn grow(&mut self, hash: u64, more: usize) {
-        if let Some(slot) = self.slots.get_mut(&hash) {
+    fn grow(&mut self, key: TokenKey<'_>, more: usize) {
+        if let Some(slot) = self.slots.get_mut(&key.hash) {
             slot.bytes = slot.bytes.saturating_add(more);
             self.bytes = self.bytes.saturating_add(more);
             self.make_room();
@@ -347,12 +367,13 @@ mod tests {
     }
 
     fn keep(cache: &mut TokenCache, now: i64, token: &[u8], ends: i64) {
-        cache.insert_verified(at(now), token, VOUCHER, Some(at(ends)));
-        cache.insert_finished(token, VOUCHER, 0, finished("alice"));
+        let key = cache.key(token);
+        cache.insert_verified(at(now), key, VOUCHER, Some(at(ends)));
+        cache.insert_finished(key, VOUCHER, 0, finished("alice"));
     }
 
     fn is_finished(cache: &mut TokenCache, now: i64, token: &[u8]) -> bool {
-        matches!(cache.find(at(now), token, 0), Some(Known::Finished(VOUCHER, _)))
+        matches!(cache.find(at(now), cache.key(token), 0), Some(Known::Finished(VOUCHER, _)))
     }
 
     #[test]
@@ -368,21 +389,23 @@ mod tests {
             assert!(!is_finished(&mut cache, 0, &token[..at]), "prefix of {at}");
         }
         assert!(!is_finished(&mut cache, 0, b"header.payload.signature2"));
-        assert!(cache.find(at(0), token, 1).is_none(), "another rule");
-        assert!(cache.is_verified(at(0), token, VOUCHER));
-        assert!(!cache.is_verified(at(0), token, Voucher { generation: 2, ..VOUCHER }));
-        assert!(!cache.is_verified(at(0), token, Voucher { provider: ProviderId(1), ..VOUCHER }));
+        let key = cache.key(token);
+        assert!(cache.find(at(0), key, 1).is_none(), "another rule");
+        assert!(cache.is_verified(at(0), key, VOUCHER));
+        assert!(!cache.is_verified(at(0), key, Voucher { generation: 2, ..VOUCHER }));
+        assert!(!cache.is_verified(at(0), key, Voucher { provider: ProviderId(1), ..VOUCHER }));
     }
 
     #[test]
     fn a_token_with_the_hash_of_another_does_not_hit() {
-        let mut table = Table::new(CacheLimits::default(), (1, 2));
-        table.insert(b"mine", 1);
-        let hash = table.hash(b"mine");
-        assert_eq!(table.get(hash, b"mine"), Some(&mut 1));
+        let key = cache(100, 100_000).key(b"mine");
+        let mut table = Table::new(CacheLimits::default());
+        table.insert(key, 1);
+        assert_eq!(table.get(key), Some(&mut 1));
         // As if its hash were the same.
-        assert_eq!(table.get(hash, b"forged"), None);
-        assert_ne!(Table::<u8>::new(CacheLimits::default(), (1, 3)).hash(b"mine"), hash, "the seed counts");
+        assert_eq!(table.get(TokenKey { token: b"forged", ..key }), None);
+        let other = TokenCache::new(CacheLimits::default(), 8);
+        assert_ne!(other.key(b"mine").hash, key.hash, "the seed counts");
     }
 
     #[test]
@@ -392,7 +415,7 @@ mod tests {
         assert!(is_finished(&mut cache, 59, b"t"));
         assert!(!is_finished(&mut cache, 60, b"t"));
         assert!(!is_finished(&mut cache, 9, b"t"), "the clock was set back");
-        assert!(!cache.is_verified(at(60), b"t", VOUCHER));
+        assert!(!cache.is_verified(at(60), cache.key(b"t"), VOUCHER));
     }
 
     #[test]
@@ -401,12 +424,12 @@ mod tests {
         keep(&mut cache, 0, b"good", 60);
         for number in 0_u32..10_000 {
             let rejection = Rejection::of(ProviderId(0), Denial::SignatureInvalid);
-            cache.insert_forged(at(0), &number.to_le_bytes(), VOUCHER, rejection);
+            cache.insert_forged(at(0), cache.key(&number.to_le_bytes()), VOUCHER, rejection);
         }
         assert!(is_finished(&mut cache, 0, b"good"), "a flood of forged tokens leaves the others alone");
         assert!(cache.counts().entries <= FORGED.entries + 1);
         let mut find = |now| {
-            let known = cache.find(at(now), &9_999_u32.to_le_bytes(), 0);
+            let known = cache.find(at(now), cache.key(&9_999_u32.to_le_bytes()), 0);
             known.is_some_and(|known| matches!(known, Known::Forged(VOUCHER, _)))
         };
         assert!(find(0) && find(9));
@@ -442,8 +465,9 @@ mod tests {
     fn no_entries_are_no_cache() {
         let mut cache = cache(0, 1_000_000);
         keep(&mut cache, 0, b"t", 60);
-        cache.insert_forged(at(0), b"f", VOUCHER, Rejection::of(ProviderId(0), Denial::SignatureInvalid));
-        assert!(!is_finished(&mut cache, 0, b"t") && cache.find(at(0), b"f", 0).is_none());
+        let forged = cache.key(b"f");
+        cache.insert_forged(at(0), forged, VOUCHER, Rejection::of(ProviderId(0), Denial::SignatureInvalid));
+        assert!(!is_finished(&mut cache, 0, b"t") && cache.find(at(0), forged, 0).is_none());
         assert_eq!(cache.counts().entries, 0);
     }
 
