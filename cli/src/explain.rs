@@ -14,6 +14,7 @@ mod view;
 use crate::file;
 use doorward::authn::decision::Decision;
 use doorward::config::Config;
+use doorward::oauth::certificate_digest;
 use report::Report;
 use request::Request;
 use std::path::{Path, PathBuf};
@@ -83,16 +84,9 @@ impl Explain {
 struct Digest([u8; 32]);
 
 fn digest(text: &str) -> Result<Digest, String> {
-    let digits: Vec<u32> =
-        text.chars().filter(|c| *c != ':').map(|c| c.to_digit(16).unwrap_or(u32::MAX)).collect();
-    let bytes = digits
-        .as_chunks::<2>()
-        .0
-        .iter()
-        .map(|[high, low]| u8::try_from(high.checked_mul(16)?.checked_add(*low)?).ok());
-    let bytes: Option<Vec<u8>> = bytes.collect();
-    let bytes = bytes.filter(|_| digits.len() == 64).and_then(|bytes| bytes.try_into().ok());
-    bytes.map(Digest).ok_or_else(|| "expected 64 hexadecimal digits".to_owned())
+    let digits = text.replace(':', "");
+    let digest = certificate_digest(digits.as_bytes());
+    digest.map(Digest).ok_or_else(|| "expected 64 hexadecimal digits".to_owned())
 }
 
 fn load(path: &Path) -> Result<Config, String> {

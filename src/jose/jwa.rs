@@ -62,6 +62,15 @@ pub enum Sha2 {
 }
 
 impl Sha2 {
+    /// The name that X.509 libraries give it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sha256 => "sha256",
+            Self::Sha384 => "sha384",
+            Self::Sha512 => "sha512",
+        }
+    }
+
     /// Length of the hash in bytes.
     pub const fn bytes(self) -> usize {
         match self {

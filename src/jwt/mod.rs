@@ -12,4 +12,5 @@ pub use claims::{ClaimPath, ClaimsError, ClaimsSet};
 pub use issuer::{Issuer, IssuerBinding, IssuerTemplate, IssuerTemplateError};
 pub use numeric_date::NumericDateError;
 pub use token::{UnverifiedJwt, UnverifiedJwtError, VerifiedToken};
+pub(crate) use validation::same_type;
 pub use validation::{ClaimError, ClaimRules};

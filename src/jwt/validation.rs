@@ -150,7 +150,7 @@ impl ClaimRules {
 }
 
 /// RFC 7515 section 4.1.9: a media type, whose `application/` may be left out. Media types ignore case.
-fn same_type(a: &str, b: &str) -> bool {
+pub(crate) fn same_type(a: &str, b: &str) -> bool {
     bare_type(a).eq_ignore_ascii_case(bare_type(b))
 }
 

@@ -49,6 +49,20 @@ impl Confirmation {
     }
 }
 
+/// The SHA-256 of a certificate from its 64 hexadecimal digits, as proxies and tools write it; `None` for anything else.
+pub fn certificate_digest(text: &[u8]) -> Option<[u8; 32]> {
+    let mut digest = [0; 32];
+    let (pairs, rest) = text.as_chunks::<2>();
+    if pairs.len() != digest.len() || !rest.is_empty() {
+        return None;
+    }
+    for (byte, pair) in digest.iter_mut().zip(pairs) {
+        let digits = std::str::from_utf8(pair).ok().filter(|digits| !digits.starts_with('+'))?;
+        *byte = u8::from_str_radix(digits, 16).ok()?;
+    }
+    Some(digest)
+}
+
 fn thumbprint(name: &'static str, value: &Value) -> Result<[u8; 32], ConfirmationError> {
     let bytes = value.as_str().and_then(|text| base64url::decode(text.as_bytes()).ok());
     bytes.and_then(|bytes| bytes.try_into().ok()).ok_or(ConfirmationError::MalformedMember(name))

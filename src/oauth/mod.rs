@@ -10,7 +10,7 @@ mod form;
 mod introspection;
 
 pub use client_authentication::{AuthenticationMethod, ClientAuthentication};
-pub use confirmation::{Confirmation, ConfirmationError};
+pub use confirmation::{Confirmation, ConfirmationError, certificate_digest};
 pub use introspection::{
     Introspection, IntrospectionAnswer, IntrospectionCall, IntrospectionCounts, IntrospectionError,
     IntrospectionMachine, IntrospectionUpdate, TokenDigest, VouchedToken,

@@ -1,7 +1,7 @@
 //! Who checks signatures: the proxy, for the algorithms whose known answers it gave at start, and else pure Rust in the sandbox.
 
+use doorward::jose::Algorithm;
 use doorward::jose::crypto::{self, SignatureJob, Verdict};
-use doorward::jose::{Algorithm, Sha2};
 use doorward_host::foreign::ForeignError;
 use doorward_host::signature;
 use std::collections::BTreeSet;
@@ -84,11 +84,6 @@ impl Backends {
 /// What the proxy says; `None` if it cannot be asked.
 fn ask(job: &SignatureJob<'_>) -> Option<Result<Verdict, ForeignError>> {
     let check = job.x509()?;
-    let hash = match check.hash {
-        Sha2::Sha256 => "sha256",
-        Sha2::Sha384 => "sha384",
-        Sha2::Sha512 => "sha512",
-    };
-    let answer = signature::verify(hash, check.public_key, &check.signature, check.message);
+    let answer = signature::verify(check.hash.name(), check.public_key, &check.signature, check.message);
     Some(answer.map(Verdict::from))
 }

@@ -9,6 +9,7 @@ use doorward::authn::rejection::internal_error;
 use doorward::authn::{Authn, Awaited, LogLine, Outcome, Step};
 use doorward::http::RequestHead;
 use doorward::jose::crypto::{SignatureJob, Verdict};
+use doorward::oauth::certificate_digest;
 use doorward::time::UnixTime;
 use doorward_host::clock::Stopwatch;
 use doorward_host::headers::{self, RequestHeaders};
@@ -260,21 +261,7 @@ fn verify(
 /// The SHA-256 of the certificate that the client has shown in its TLS handshake.
 fn client_certificate() -> Result<Option<[u8; 32]>, HostError> {
     let digest = property::get(&["connection", "sha256_peer_certificate_digest"])?;
-    Ok(digest.and_then(|text| digest_of(&text)))
-}
-
-/// 32 bytes from their hexadecimal digits.
-fn digest_of(text: &[u8]) -> Option<[u8; 32]> {
-    let mut digest = [0; 32];
-    let (pairs, rest) = text.as_chunks::<2>();
-    if pairs.len() != digest.len() || !rest.is_empty() {
-        return None;
-    }
-    for (byte, pair) in digest.iter_mut().zip(pairs) {
-        let digits = std::str::from_utf8(pair).ok().filter(|digits| !digits.starts_with('+'))?;
-        *byte = u8::from_str_radix(digits, 16).ok()?;
-    }
-    Some(digest)
+    Ok(digest.and_then(|text| certificate_digest(&text)))
 }
 
 /// Answers a request that cannot be judged.

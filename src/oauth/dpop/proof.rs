@@ -4,7 +4,7 @@ use super::{NonceKey, ReplayKey, Target};
 use crate::jose::crypto::SignatureJob;
 use crate::jose::{Algorithm, HeaderError, Jwk, JwkError, JwsError, KeyOrigin, base64url, thumbprint};
 use crate::json::{self, Limits};
-use crate::jwt::{UnverifiedJwt, UnverifiedJwtError};
+use crate::jwt::{UnverifiedJwt, UnverifiedJwtError, same_type};
 use crate::time::UnixTime;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -147,7 +147,7 @@ impl<'p> UnverifiedProof<'p> {
             Err(error) => return Err(MalformedProof::Jwt(error).into()),
         };
         let header = jwt.jws().unverified_header();
-        if !header.token_type.as_deref().is_some_and(is_proof_type) {
+        if !header.token_type.as_deref().is_some_and(|typ| same_type(typ, "dpop+jwt")) {
             return Err(MalformedProof::Type.into());
         }
         if header.algorithm.is_symmetric() {
@@ -251,11 +251,6 @@ impl Claims {
         let has_expired = self.expires.is_some_and(|date| now >= date);
         if is_stale || is_early || has_expired { Err(ProofError::Age) } else { Ok(()) }
     }
-}
-
-/// RFC 7515 section 4.1.9: a media type, whose `application/` may be left out. Media types ignore case.
-fn is_proof_type(typ: &str) -> bool {
-    typ.eq_ignore_ascii_case("dpop+jwt") || typ.eq_ignore_ascii_case("application/dpop+jwt")
 }
 
 /// The `jwk` of the header, which [`crate::jose::JoseHeader`] leaves out on purpose: who sends a token must not choose

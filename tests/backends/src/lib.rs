@@ -4,7 +4,7 @@
 
 use doorward::http::RequestHead;
 use doorward::jose::crypto::{SignatureJob, Verdict, verify};
-use doorward::jose::{Algorithm, Jwk, KeyOrigin, Sha2, base64url};
+use doorward::jose::{Algorithm, Jwk, KeyOrigin, base64url};
 use doorward_host::headers::RequestHeaders;
 use doorward_host::reply::LocalReply;
 use doorward_host::{Action, Context, ContextType, HttpContext, RootContext, signature};
@@ -61,12 +61,7 @@ fn judge() -> Option<String> {
 
 fn by_the_proxy(job: &SignatureJob<'_>) -> String {
     let Some(check) = job.x509() else { return "none".to_owned() };
-    let hash = match check.hash {
-        Sha2::Sha256 => "sha256",
-        Sha2::Sha384 => "sha384",
-        Sha2::Sha512 => "sha512",
-    };
-    match signature::verify(hash, check.public_key, &check.signature, check.message) {
+    match signature::verify(check.hash.name(), check.public_key, &check.signature, check.message) {
         Ok(valid) => word(Verdict::from(valid)).to_owned(),
         Err(error) => format!("error({error})"),
     }
