@@ -1,9 +1,10 @@
 //! Calls about opaque tokens, over the proxy's clusters.
 
+use crate::callout::with_answer;
 use crate::metrics::Metrics;
 use doorward::authn::{Authn, Awaited};
 use doorward::oauth::{IntrospectionCall, IntrospectionUpdate, TokenDigest};
-use doorward::oidc::{FetchError, FetchResponse, FetchResult};
+use doorward::oidc::{FetchError, FetchResult};
 use doorward::policy::ProviderId;
 use doorward::time::UnixTime;
 use doorward_host::HostError;
@@ -47,20 +48,7 @@ impl Introspector {
         response: Option<&HttpCallResponse>,
     ) -> Result<Option<Awaited>, HostError> {
         let Some(asked) = self.calls.remove(&call) else { return Ok(None) };
-        let known = match response.and_then(|response| Some((response, response.status()?))) {
-            None => handle(authn, metrics, now, asked, Err(FetchError::NoResponse)),
-            Some((response, status)) => match response.body(FetchResponse::READ_BYTES) {
-                Ok(body) => {
-                    let response = FetchResponse { status, cache_control: None, body: &body };
-                    handle(authn, metrics, now, asked, Ok(response))
-                }
-                Err(HostError::TooLarge { .. }) => {
-                    handle(authn, metrics, now, asked, Err(FetchError::TooLarge))
-                }
-                Err(error) => return Err(error),
-            },
-        };
-        Ok(Some(known))
+        with_answer(response, |result| Some(handle(authn, metrics, now, asked, result)))
     }
 }
 

@@ -3,11 +3,10 @@
 //! Shared data holds, for each provider, the last outcome (a [`KeySetRecord`]) and a [`Lease`], and for all of them one
 //! stamp, whose version tells a worker at each tick whether there is anything new to read.
 
+use crate::callout::with_answer;
 use crate::metrics::Metrics;
 use doorward::authn::Authn;
-use doorward::oidc::{
-    Fetch, FetchError, FetchResponse, FetchResult, KeySetRecord, KeySetState, KeySetUpdate, Lease, Next,
-};
+use doorward::oidc::{Fetch, FetchError, FetchResult, KeySetRecord, KeySetState, KeySetUpdate, Lease, Next};
 use doorward::policy::ProviderId;
 use doorward::time::UnixTime;
 use doorward_host::callout::{HttpCall, HttpCallResponse};
@@ -91,20 +90,7 @@ impl KeyKeeper {
         response: Option<&HttpCallResponse>,
     ) -> Result<bool, HostError> {
         let Some(id) = self.calls.remove(&call) else { return Ok(false) };
-        let Some((response, status)) = response.and_then(|response| Some((response, response.status()?)))
-        else {
-            return self.handle(authn, metrics, now, id, Err(FetchError::NoResponse));
-        };
-        match response.body(FetchResponse::READ_BYTES) {
-            Ok(body) => {
-                let cache_control = response.header("cache-control");
-                self.handle(authn, metrics, now, id, Ok(FetchResponse { status, cache_control, body: &body }))
-            }
-            Err(HostError::TooLarge { .. }) => {
-                self.handle(authn, metrics, now, id, Err(FetchError::TooLarge))
-            }
-            Err(error) => Err(error),
-        }
+        with_answer(response, |result| self.handle(authn, metrics, now, id, result))?
     }
 
     /// Whether some provider has no keys yet.

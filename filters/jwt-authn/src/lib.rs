@@ -4,6 +4,7 @@
 //! `root` and `http`.
 
 mod backend;
+mod callout;
 mod gate;
 mod http;
 mod introspection;
