@@ -53,18 +53,8 @@ impl Compiler<'_> {
             let header = self.faults.expect(&path.member("header"), raw.header, "a header name");
             let header =
                 header.and_then(|header| self.identity_name(&path.member("header"), &header, &mapping));
-            let claim = self.claim_path(&path.member("claim"), raw.claim);
-            let provider = raw.provider.map(|name| self.provider_id(&path.member("provider"), Some(name)));
-            if let (Some(header), Some(claim)) = (header, claim) {
-                mapping.headers.push(IdentityHeader {
-                    header,
-                    claim,
-                    provider: provider.flatten(),
-                    list: list_style(raw.list),
-                    encoding: encoding(raw.encoding),
-                    when_missing: when_missing(raw.when_missing),
-                });
-            }
+            let style = (raw.list, raw.encoding, raw.when_missing);
+            mapping.headers.extend(self.mapped_claim(&path, header, raw.claim, raw.provider, style));
         }
         if let Some(name) = payload {
             mapping.payload_header = self.identity_name(&root.member("payload_header"), &name, &mapping);
@@ -93,24 +83,35 @@ impl Compiler<'_> {
                 }
                 is_plain
             });
-            let claim = self.claim_path(&path.member("claim"), raw.claim);
-            let provider = raw.provider.map(|name| self.provider_id(&path.member("provider"), Some(name)));
             if matches!(raw.list, raw::ListStyle::Repeat) {
                 self.faults
                     .add(&path.member("list"), "expected comma, space or json: an entry has one value");
             }
-            if let (Some(header), Some(claim)) = (name, claim) {
-                mapping.headers.push(IdentityHeader {
-                    header,
-                    claim,
-                    provider: provider.flatten(),
-                    list: list_style(raw.list),
-                    encoding: encoding(raw.encoding),
-                    when_missing: when_missing(raw.when_missing),
-                });
-            }
+            let style = (raw.list, raw.encoding, raw.when_missing);
+            mapping.headers.extend(self.mapped_claim(&path, name, raw.claim, raw.provider, style));
         }
         mapping
+    }
+
+    /// One claim under a name, whatever carries it.
+    fn mapped_claim(
+        &mut self,
+        path: &Path,
+        header: Option<String>,
+        claim: Vec<String>,
+        provider: Option<String>,
+        (list, encoding, when_missing): (raw::ListStyle, raw::Encoding, raw::WhenMissing),
+    ) -> Option<IdentityHeader> {
+        let claim = self.claim_path(&path.member("claim"), claim);
+        let provider = provider.map(|name| self.provider_id(&path.member("provider"), Some(name)));
+        Some(IdentityHeader {
+            header: header?,
+            claim: claim?,
+            provider: provider.flatten(),
+            list: list_style(list),
+            encoding: self::encoding(encoding),
+            when_missing: self::when_missing(when_missing),
+        })
     }
 
     fn identity_name(&mut self, path: &Path, name: &str, mapping: &IdentityMapping) -> Option<String> {
