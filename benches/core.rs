@@ -15,21 +15,16 @@
 #[path = "../tests/it/keys.rs"]
 #[allow(dead_code, reason = "shared with the integration tests, which use all of it")]
 mod keys;
+mod request;
 
-use doorward::authn::decision::Decision;
-use doorward::authn::{Authn, Outcome, Step};
-use doorward::config::Config;
-use doorward::http::{HeaderField, RequestHead};
-use doorward::jose::crypto::{SignatureJob, Verdict, verify};
-use doorward::jose::{Algorithm, Jwk, KeyOrigin, UnverifiedJws};
-use doorward::time::UnixTime;
-use keys::{Owner, TestKey, key_set};
+use doorward::jose::Algorithm;
+use doorward::jose::crypto::{Verdict, verify};
+use keys::{Owner, TestKey};
+use request::{NOW, authn, decide, micros, request, with_job};
 use serde_json::json;
 use std::hint::black_box;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-const NOW: i64 = 1_800_000_000;
 const ROUNDS: usize = 21;
 /// One round lasts about this long.
 const ROUND: Duration = Duration::from_millis(20);
@@ -48,11 +43,11 @@ fn main() {
         let signature = signature(&key, &token);
         let bearer = format!("Bearer {token}");
         let fields = request(bearer.as_bytes());
-        let document = document(&key);
-        let mut authn = authn(&document);
+        let new = || authn(algorithm.name(), &key.jwk);
+        let mut authn = new();
         let first = median(|| {
             // Only the request is timed: a machine is made at start.
-            let mut authn = self::authn(&document);
+            let mut authn = new();
             let start = Instant::now();
             decide(&mut authn, &fields, verify);
             start.elapsed()
@@ -80,11 +75,11 @@ fn count(arguments: &[String]) {
         "request" => {
             let bearer = format!("Bearer {token}");
             let fields = request(bearer.as_bytes());
-            let mut authn = authn(&document(&key));
+            let mut authn = authn(algorithm.name(), &key.jwk);
             calls.for_each(|_| decide(&mut authn, &fields, |_| Verdict::Valid));
         }
         "signature" => {
-            with_job(&key, &token, |job| {
+            with_job(&key.jwk, &token, |job| {
                 calls.for_each(|_| assert_eq!(verify(black_box(job)), Verdict::Valid));
             });
         }
@@ -102,73 +97,7 @@ fn key_and_token(algorithm: Algorithm) -> (TestKey, String) {
 }
 
 fn signature(key: &TestKey, token: &str) -> Duration {
-    with_job(key, token, |job| repeated(|| assert_eq!(verify(black_box(job)), Verdict::Valid)))
-}
-
-fn with_job<T>(key: &TestKey, token: &str, work: impl FnOnce(&SignatureJob<'_>) -> T) -> T {
-    let jws = UnverifiedJws::parse(token.as_bytes()).unwrap();
-    work(&SignatureJob {
-        algorithm: key.algorithm,
-        key: Arc::new(Jwk::from_json(&key.jwk, KeyOrigin::Inline).unwrap()),
-        signing_input: jws.signing_input(),
-        signature: jws.decode_signature().unwrap().into(),
-    })
-}
-
-fn document(key: &TestKey) -> Vec<u8> {
-    let document = json!({
-        "providers": { "corp": {
-            "issuer": "https://login.example.com/", "audiences": ["api"], "algorithms": [key.algorithm.name()],
-            "jwks": { "inline": key_set([key]) },
-        } },
-        "rules": [
-            { "match": { "path": { "exact": "/healthz" } }, "allow": "anonymous" },
-            { "match": { "path": { "prefix": "/" } }, "require": { "provider": "corp" } },
-        ],
-        "identity_headers": [
-            { "header": "x-user-id", "claim": ["sub"] },
-            { "header": "x-user-groups", "claim": ["groups"] },
-        ],
-    });
-    document.to_string().into_bytes()
-}
-
-fn authn(document: &[u8]) -> Authn {
-    Config::load(document).unwrap().into_authn(1)
-}
-
-/// A request as a browser's proxy sends it.
-fn request(bearer: &[u8]) -> Vec<HeaderField<'_>> {
-    let fields: [(&[u8], &[u8]); 12] = [
-        (b":method", b"GET"),
-        (b":scheme", b"https"),
-        (b":authority", b"api.example.com"),
-        (b":path", b"/v1/orders/1234567?expand=items"),
-        (b"accept", b"application/json"),
-        (b"accept-encoding", b"gzip, br"),
-        (b"user-agent", b"example/1.0"),
-        (b"x-forwarded-for", b"192.0.2.1"),
-        (b"x-forwarded-proto", b"https"),
-        (b"x-request-id", b"5b7f7c1e-6a5e-4b6e-9b59-0d3c2f0e8a11"),
-        (b"cookie", b"theme=dark; lang=en"),
-        (b"authorization", bearer),
-    ];
-    fields.map(|(name, value)| HeaderField { name, value }).to_vec()
-}
-
-fn decide(authn: &mut Authn, fields: &[HeaderField<'_>], verify: impl Fn(&SignatureJob<'_>) -> Verdict) {
-    let now = UnixTime::from_secs(NOW);
-    let mut step = authn.begin(now, RequestHead::new(black_box(fields)));
-    loop {
-        step = match step {
-            Step::VerifySignature(job, pending) => {
-                authn.resume(now, *pending, Outcome::Signature(verify(&job)))
-            }
-            Step::Decide(Decision::Forward(forward)) => return drop(black_box(forward)),
-            Step::Decide(Decision::Reject(reply)) => panic!("denied: {}", reply.denial),
-            step @ (Step::Await(..) | Step::ReadCertificate(_) | Step::RecordProof(..)) => panic!("{step:?}"),
-        }
-    }
+    with_job(&key.jwk, token, |job| repeated(|| assert_eq!(verify(black_box(job)), Verdict::Valid)))
 }
 
 /// The median of rounds of many calls each, so that the clock's own resolution does not count.
@@ -188,8 +117,4 @@ fn median(mut round: impl FnMut() -> Duration) -> Duration {
     let mut rounds: Vec<Duration> = (0..ROUNDS).map(|_| round()).collect();
     rounds.sort_unstable();
     rounds[ROUNDS / 2]
-}
-
-fn micros(duration: Duration) -> String {
-    format!("{:.1}", duration.as_secs_f64() * 1e6)
 }

@@ -2,6 +2,8 @@
 
 use crate::support::{Edge, Provider, code, document, inline_provider, node, output, python, with};
 use anyhow::{Context, Result};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use doorward_testbed::{EnvoyConfig, Issuer, Request, Response, folder, run};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -190,21 +192,8 @@ fn a_nonce_is_given_and_then_demanded() {
 /// The SHA-256 of a certificate, as RFC 8705 section 3.1 has it.
 fn thumbprint(pem: &str) -> String {
     let body: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();
-    let der = base64_decode(&body);
+    let der = STANDARD.decode(body).unwrap();
     doorward::jose::base64url::encode(&Sha256::digest(der))
-}
-
-fn base64_decode(text: &str) -> Vec<u8> {
-    let url_safe: String = text
-        .trim_end_matches('=')
-        .chars()
-        .map(|c| match c {
-            '+' => '-',
-            '/' => '_',
-            other => other,
-        })
-        .collect();
-    doorward::jose::base64url::decode(url_safe.as_bytes()).unwrap()
 }
 
 #[test]

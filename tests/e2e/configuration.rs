@@ -1,7 +1,8 @@
 //! What Envoy says to a faulty document, what it never says, and the files under `envoy/` that are Envoy's.
 
 use crate::support::{
-    Edge, LISTENER, code, document, eventually, filter, identity, inline_provider, output, python, with,
+    Edge, LISTENER, code, document, eventually, expect_denials, filter, identity, inline_provider, output,
+    python, with,
 };
 use anyhow::{Context, Result, ensure};
 use doorward_testbed::{
@@ -177,10 +178,7 @@ fn jwt_authn_yaml_protects_its_service() {
             (Request::get("/healthz;/orders"), 400, "path_not_accepted"),
             (Request::get("/healthz/%252e%252e/orders"), 400, "path_not_accepted"),
         ];
-        for (request, status, expected) in denied {
-            let response = send(addr, &request).await?;
-            assert_eq!((response.status, code(&response).as_str()), (status, expected), "{request:?}");
-        }
+        expect_denials(addr, denied).await?;
         // Refused by Envoy itself.
         for request in
             [Request::get("/healthz%2f..%2forders"), Request::get("/healthz").header("x_user_id", "root")]

@@ -2,7 +2,7 @@
 //! by hand, as in istio/istio, `pilot/pkg/model/extensions.go` and `pkg/wasm`.
 
 use crate::configuration::{PROVIDER, TlsFronts};
-use crate::support::{LISTENER, code, eventually, identity, output, python, with};
+use crate::support::{LISTENER, code, eventually, expect_denials, identity, output, python, with};
 use anyhow::{Context, Result, ensure};
 use doorward_testbed::{
     Algorithm, Envoy, EnvoyConfig, Issuer, Listener, Request, Seen, Upstream, folder, run, send,
@@ -140,10 +140,7 @@ fn istio_wasmplugin_yaml_protects_a_gateway() {
             (Request::get("/healthz//..//orders"), 401, "token_missing"),
             (Request::get("/healthz;/orders"), 400, "path_not_accepted"),
         ];
-        for (request, status, expected) in denied {
-            let response = send(addr, &request).await?;
-            assert_eq!((response.status, code(&response).as_str()), (status, expected), "{request:?}");
-        }
+        expect_denials(addr, denied).await?;
         for request in
             [Request::get("/healthz%2f..%2forders"), Request::get("/healthz").header("x_user_id", "root")]
         {

@@ -141,6 +141,18 @@ pub(crate) fn code(response: &Response) -> String {
     problem["code"].as_str().map_or_else(|| response.text(), str::to_owned)
 }
 
+/// Sends each request, and fails unless it is denied with this status and code.
+pub(crate) async fn expect_denials<const N: usize>(
+    addr: SocketAddr,
+    denials: [(Request, u16, &str); N],
+) -> Result<()> {
+    for (request, status, expected) in denials {
+        let response = send(addr, &request).await?;
+        assert_eq!((response.status, code(&response).as_str()), (status, expected), "{request:?}");
+    }
+    Ok(())
+}
+
 /// What an upstream that is lax with names may take a header for: only letters and digits count, in any case.
 pub(crate) fn folded(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect()

@@ -22,7 +22,7 @@ struct Filter {
 }
 
 /// What every filter exports.
-const EXPORTS: [&str; 9] = [
+pub(crate) const EXPORTS: [&str; 9] = [
     "memory",
     "_initialize",
     "proxy_abi_version_0_2_1",
