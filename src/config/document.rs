@@ -4,10 +4,10 @@
 //! nothing is left to complain of.
 
 use super::fault::{Faults, Path};
+use super::located::{self, Step};
 use super::raw::Document;
 use crate::json::{self, Limits};
 use serde_json::Value;
-use serde_path_to_error::Segment;
 
 /// Room for thousands of rules and issuers.
 const LIMITS: Limits = Limits { depth: 32, values: 1_000_000 };
@@ -20,34 +20,16 @@ pub(super) fn read(text: &[u8], faults: &mut Faults) -> Option<Document> {
     let mut value = Value::Object(faults.check(&Path::default(), parsed)?);
     let mut removed = Removed::default();
     for _ in 0..MAX_FAULTS {
-        let error = match serde_path_to_error::deserialize(&value) {
+        let (steps, error) = match located::read(&value) {
             Ok(document) => return Some(document),
-            Err(error) => error,
+            Err(fault) => fault,
         };
-        let steps: Vec<Step> = error.path().iter().filter_map(Step::from_segment).collect();
-        faults.add(&removed.original_path(&steps), error.inner());
+        faults.add(&removed.original_path(&steps), error);
         if !removed.remove(&mut value, &steps) {
             break;
         }
     }
     None
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Step {
-    Member(String),
-    Item(usize),
-}
-
-impl Step {
-    fn from_segment(segment: &Segment) -> Option<Self> {
-        match segment {
-            Segment::Seq { index } => Some(Self::Item(*index)),
-            Segment::Map { key } => Some(Self::Member(key.clone())),
-            Segment::Enum { variant } => Some(Self::Member(variant.clone())),
-            Segment::Unknown => None,
-        }
-    }
 }
 
 /// Items taken out of lists, so that those after them are still reported under the numbers that the author sees.

@@ -6,6 +6,7 @@ mod compile;
 mod document;
 mod duration;
 mod fault;
+mod located;
 mod raw;
 #[cfg(feature = "schema")]
 mod schema;

@@ -3,7 +3,7 @@
 use crate::command::{cargo, run, shown_path};
 use crate::progress::step;
 use crate::toolchain::{PROFILE, TARGET, Toolchain};
-use crate::{exports, setup};
+use crate::{exports, setup, wasm_opt};
 use anyhow::{Context, Result};
 use doorward_testbed::folder;
 use std::fs;
@@ -22,7 +22,7 @@ struct Filter {
 }
 
 /// What every filter exports.
-pub(crate) const EXPORTS: [&str; 9] = [
+pub(crate) const EXPORTS: [&str; 8] = [
     "memory",
     "_initialize",
     "proxy_abi_version_0_2_1",
@@ -30,7 +30,6 @@ pub(crate) const EXPORTS: [&str; 9] = [
     "proxy_on_vm_start",
     "proxy_on_configure",
     "proxy_on_context_create",
-    "proxy_on_done",
     "proxy_on_delete",
 ];
 
@@ -40,6 +39,14 @@ const FILTERS: [Filter; 1] = [Filter {
     file: "jwt-authn.wasm",
     callbacks: &["proxy_on_request_headers", "proxy_on_tick", "proxy_on_http_call_response"],
 }];
+
+/// The filter that only tests load.
+const BACKENDS: Filter = Filter {
+    package: "doorward-backends",
+    module: "backends.wasm",
+    file: "backends.wasm",
+    callbacks: &["proxy_on_request_headers"],
+};
 
 /// The files of the filters in `dist`.
 pub(crate) fn filter_files() -> [&'static str; FILTERS.len()] {
@@ -54,13 +61,20 @@ pub(crate) fn build() -> Result<()> {
 
 /// Builds the filters.
 pub(crate) fn filters(toolchain: &Toolchain) -> Result<()> {
-    for filter in FILTERS {
+    for filter in &FILTERS {
         step(filter.file, || {
-            let built = module(toolchain, filter.package, filter.module)?;
-            deliver(&exports::keep(&read(&built)?, &[&EXPORTS, filter.callbacks].concat())?, filter.file)
+            let (module, note) = finished(toolchain, filter)?;
+            Ok(deliver(&module, filter.file)? + note)
         })?;
     }
     Ok(())
+}
+
+/// Builds a filter, takes out what it does not need, and says what is special about it.
+fn finished(toolchain: &Toolchain, filter: &Filter) -> Result<(Vec<u8>, &'static str)> {
+    let built = read(&module(toolchain, filter.package, filter.module)?)?;
+    let kept = exports::keep(&built, &[&EXPORTS, filter.callbacks].concat())?;
+    wasm_opt::shrink(&kept, filter.file)
 }
 
 /// Builds a package to WebAssembly, as the filters are built, and answers where its module is. In a target folder of its
@@ -78,10 +92,9 @@ pub(crate) fn module(toolchain: &Toolchain, package: &str, file: &str) -> Result
 
 /// Builds the filter that the tests alone load, `target/wasm/backends.wasm`.
 pub(crate) fn test_filter(toolchain: &Toolchain) -> Result<()> {
-    step("backends.wasm", || {
-        let built = read(&module(toolchain, "doorward-backends", "backends.wasm")?)?;
-        let module = exports::keep(&built, &[&EXPORTS[..], &["proxy_on_request_headers"]].concat())?;
-        let file = folder::target().join("wasm/backends.wasm");
+    step(BACKENDS.file, || {
+        let (module, _) = finished(toolchain, &BACKENDS)?;
+        let file = folder::target().join("wasm").join(BACKENDS.file);
         fs::write(&file, module).with_context(|| format!("expected to write {}", file.display()))?;
         Ok(shown_path(&file))
     })

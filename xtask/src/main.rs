@@ -20,6 +20,7 @@ mod suite;
 mod table;
 mod tally;
 mod toolchain;
+mod wasm_opt;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};

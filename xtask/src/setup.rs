@@ -114,7 +114,8 @@ pub(crate) fn cargo_deny() -> Result<PathBuf> {
     Ok(found)
 }
 
-fn tools_folder(name: &str) -> Result<PathBuf> {
+/// A folder for a program that we install.
+pub(crate) fn tools_folder(name: &str) -> Result<PathBuf> {
     let folder = folder::target().join("tools").join(name);
     fs::create_dir_all(&folder).with_context(|| format!("expected to make {}", folder.display()))?;
     Ok(folder)

@@ -103,9 +103,10 @@ impl Toolchain {
     pub(crate) fn apply(&self, cargo: &mut Command) {
         cargo.args(["--target", TARGET]);
         // Variables of the target, not RUSTFLAGS: build scripts and macros stay as they are.
-        let mut flags = FLAGS.to_owned();
+        let mut flags = format!("{FLAGS}{}", remapped());
         if let Self::Debian { linker } = self {
-            flags = format!("{flags} -L{DEBIAN_WASI_LIBC}");
+            flags.push_str(" -L");
+            flags.push_str(DEBIAN_WASI_LIBC);
             cargo
                 .arg("-Zbuild-std=std,panic_abort")
                 .env("RUSTC", DEBIAN_RUSTC)
@@ -114,6 +115,15 @@ impl Toolchain {
         }
         cargo.env("CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS", flags);
     }
+}
+
+/// Where the sources of crates are is not in the module: it is the same wherever it is built.
+fn remapped() -> String {
+    let home = env::home_dir().map(|home| home.join(".cargo"));
+    let cargo = env::var_os("CARGO_HOME").map(PathBuf::from).or(home);
+    // Flags are told apart by spaces.
+    let cargo = cargo.map(|cargo| cargo.display().to_string()).filter(|cargo| !cargo.contains(' '));
+    cargo.map_or_else(String::new, |cargo| format!(" --remap-path-prefix={cargo}/registry/src=crates"))
 }
 
 fn sysroot() -> Result<PathBuf> {

@@ -11,7 +11,7 @@ use super::{document, duration, raw};
 use crate::authn::{Authn, AuthnPolicy, TrustedIssuer, Verification};
 use crate::jwt::ClaimPath;
 use crate::policy::{ManagedHeaders, ProviderId};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::time::Duration;
 
@@ -57,7 +57,7 @@ impl Config {
 fn compile(document: raw::Document, faults: &mut Faults) -> Config {
     let root = Path::default();
     let mut compiler =
-        Compiler { faults, ids: HashMap::new(), introspected: Vec::new(), issuers: HashMap::new() };
+        Compiler { faults, ids: BTreeMap::new(), introspected: Vec::new(), issuers: HashMap::new() };
     for (index, (name, provider)) in document.providers.iter().enumerate() {
         compiler.ids.insert(name.clone(), ProviderId(index));
         if provider.introspection.is_some() {
@@ -100,7 +100,7 @@ fn compile(document: raw::Document, faults: &mut Faults) -> Config {
 /// The state of one compilation. Providers, rules and headers are compiled in the modules of these names.
 struct Compiler<'f> {
     faults: &'f mut Faults,
-    ids: HashMap<String, ProviderId>,
+    ids: BTreeMap<String, ProviderId>,
     /// Providers that are asked about their tokens.
     introspected: Vec<ProviderId>,
     issuers: HashMap<String, Vec<TrustedIssuer>>,

@@ -166,24 +166,22 @@ impl Compiler<'_> {
     /// A token must lead to one provider of the group: a JWT by its issuer, and an opaque one, which names nobody, to the only one
     /// that is asked.
     fn check_issuers(&mut self, path: &Path, alternatives: &[ProviderRequirement]) {
-        let mut asked: Vec<_> = alternatives.iter().map(|alternative| alternative.provider).collect();
-        asked.retain(|id| self.introspected.contains(id));
-        asked.sort();
-        asked.dedup();
-        if asked.len() > 1 {
+        let mut asked = alternatives
+            .iter()
+            .map(|alternative| alternative.provider)
+            .filter(|id| self.introspected.contains(id));
+        let first = asked.next();
+        if asked.any(|id| Some(id) != first) {
             let message = "expected at most one provider with introspection in a group: an opaque token names no issuer";
             self.faults.add(path, message);
         }
         let in_group = |id: ProviderId| alternatives.iter().any(|alternative| alternative.provider == id);
-        let mut shared: Vec<&String> = Vec::new();
-        for (issuer, trusted) in &self.issuers {
-            let by_keys = |id: ProviderId| in_group(id) && !self.introspected.contains(&id);
-            if trusted.iter().filter(|trusted| by_keys(trusted.provider)).count() > 1 {
-                shared.push(issuer);
-            }
-        }
-        shared.sort();
-        if let Some(issuer) = shared.first() {
+        let by_keys = |id: ProviderId| in_group(id) && !self.introspected.contains(&id);
+        let shared = self
+            .issuers
+            .iter()
+            .filter(|(_, trusted)| trusted.iter().filter(|trusted| by_keys(trusted.provider)).count() > 1);
+        if let Some(issuer) = shared.map(|(issuer, _)| issuer).min() {
             let message =
                 format!("expected each issuer at one provider of the group, but {issuer:?} is at several");
             self.faults.add(path, message);
@@ -219,8 +217,7 @@ impl Compiler<'_> {
         let name = self.faults.expect(path, name, "the name of a provider")?;
         let id = self.ids.get(&name).copied();
         if id.is_none() {
-            let mut known: Vec<_> = self.ids.keys().map(String::as_str).collect();
-            known.sort_unstable();
+            let known: Vec<_> = self.ids.keys().map(String::as_str).collect();
             let known = if known.is_empty() { "there is none".to_owned() } else { known.join(", ") };
             self.faults
                 .add(path, format_args!("expected the name of a provider ({known}), but found {name:?}"));

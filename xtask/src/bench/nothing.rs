@@ -7,7 +7,7 @@ use wasm_encoder::{
 };
 
 /// A callback: its name, how many `i32` it takes, and what it answers, if anything.
-const CALLBACKS: [(&str, usize, Option<i32>); 9] = [
+const CALLBACKS: [(&str, usize, Option<i32>); 8] = [
     ("_initialize", 0, None),
     ("proxy_abi_version_0_2_1", 0, None),
     // An address of its memory: nothing is ever read there.
@@ -17,7 +17,6 @@ const CALLBACKS: [(&str, usize, Option<i32>); 9] = [
     ("proxy_on_context_create", 2, None),
     // 0 is Continue.
     ("proxy_on_request_headers", 3, Some(0)),
-    ("proxy_on_done", 1, Some(1)),
     ("proxy_on_delete", 1, None),
 ];
 
