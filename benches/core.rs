@@ -12,11 +12,13 @@
 #![allow(clippy::print_stdout, reason = "the table is the result")]
 #![allow(missing_docs, reason = "a program has no interface")]
 
+mod crowd;
 #[path = "../tests/it/keys.rs"]
 #[allow(dead_code, reason = "shared with the integration tests, which use all of it")]
 mod keys;
 mod request;
 
+use crowd::Crowd;
 use doorward::jose::Algorithm;
 use doorward::jose::crypto::{Verdict, verify};
 use keys::{Owner, TestKey};
@@ -62,15 +64,29 @@ fn main() {
             micros(unsigned)
         );
     }
+    println!("\n| issuers | rules | new token, without its signature, µs | token that comes again, µs |");
+    println!("|---|---|---|---|");
+    for (issuers, rules) in [(1, 1), (10, 100), (1_000, 10_000)] {
+        let took = [0, Crowd::TOKENS].map(|cached| {
+            let mut crowd = Crowd::new(issuers, rules, cached);
+            repeated(|| crowd.ask_all()) / u32::try_from(Crowd::TOKENS).unwrap()
+        });
+        println!("| {issuers} | {rules} | {} | {} |", micros(took[0]), micros(took[1]));
+    }
 }
 
-/// `request ALGORITHM CALLS` (without its signature) or `signature ALGORITHM CALLS`, without a look at the clock: for
-/// counting instructions, by `cargo xtask bench jwt --instructions`.
+/// `request ALGORITHM CALLS` (without its signature), `signature ALGORITHM CALLS`, or `new|again ISSUERSxRULES CALLS`, without a look at
+/// the clock: for counting instructions, by `cargo xtask bench jwt --instructions`.
 fn count(arguments: &[String]) {
-    let [what, algorithm, calls] = arguments else { panic!("expected WHAT ALGORITHM CALLS") };
-    let algorithm = Algorithm::ALL.into_iter().find(|known| known.name() == algorithm).unwrap();
-    let (key, token) = key_and_token(algorithm);
+    let [what, of, calls] = arguments else { panic!("expected WHAT ALGORITHM|ISSUERSxRULES CALLS") };
     let calls = 0..calls.parse::<u32>().unwrap();
+    if let Some((issuers, rules)) = of.split_once('x') {
+        let cached = if what == "again" { Crowd::TOKENS } else { 0 };
+        let mut crowd = Crowd::new(issuers.parse().unwrap(), rules.parse().unwrap(), cached);
+        return calls.for_each(|_| crowd.ask_all());
+    }
+    let algorithm = Algorithm::ALL.into_iter().find(|known| known.name() == of).unwrap();
+    let (key, token) = key_and_token(algorithm);
     match what.as_str() {
         "request" => {
             let bearer = format!("Bearer {token}");

@@ -48,11 +48,16 @@ pub(crate) fn authn(algorithm: &str, jwk: &Value) -> Authn {
 
 /// A request as a browser's proxy sends it.
 pub(crate) fn request(bearer: &[u8]) -> Vec<HeaderField<'_>> {
-    let fields: [(&[u8], &[u8]); 12] = [
+    request_to(b"/v1/orders/1234567?expand=items", bearer)
+}
+
+/// The same to another place.
+pub(crate) fn request_to<'r>(path: &'r [u8], bearer: &'r [u8]) -> Vec<HeaderField<'r>> {
+    let fields: [(&'r [u8], &'r [u8]); 12] = [
         (b":method", b"GET"),
         (b":scheme", b"https"),
         (b":authority", b"api.example.com"),
-        (b":path", b"/v1/orders/1234567?expand=items"),
+        (b":path", path),
         (b"accept", b"application/json"),
         (b"accept-encoding", b"gzip, br"),
         (b"user-agent", b"example/1.0"),

@@ -105,7 +105,8 @@ fn after_scheme<'r>(value: &'r [u8], scheme: &str) -> Result<Option<&'r [u8]>, B
     }
     let token = rest.trim_ascii();
     // RFC 6750 section 2.1, b64token; a comma or an inner space would be a second credential.
-    let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(byte);
+    let is_token =
+        |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-'..=b'/' | b'=' | b'_' | b'~');
     if token.is_empty() || !token.iter().all(is_token) {
         Err(BearerError::Malformed)
     } else {

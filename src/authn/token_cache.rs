@@ -267,7 +267,7 @@ impl<T> Table<T> {
     }
 
     fn get(&mut self, key: TokenKey<'_>) -> Option<&mut T> {
-        let slot = self.slots.get_mut(&key.hash).filter(|slot| *slot.token == *key.token)?;
+        let slot = self.slots.get_mut(&key.hash).filter(|slot| is_same(&slot.token, key.token))?;
         slot.used = true;
         Some(&mut slot.known)
     }
@@ -343,6 +343,14 @@ impl Hasher for Itself {
     fn write_u64(&mut self, hash: u64) {
         self.0 = hash;
     }
+}
+
+/// Word by word: a filter's own `memcmp` goes byte by byte.
+fn is_same(one: &[u8], other: &[u8]) -> bool {
+    let (words, rest) = one.as_chunks::<8>();
+    let (other_words, other_rest) = other.as_chunks::<8>();
+    let same = |(one, other): (&[u8; 8], &[u8; 8])| u64::from_ne_bytes(*one) == u64::from_ne_bytes(*other);
+    one.len() == other.len() && rest == other_rest && words.iter().zip(other_words).all(same)
 }
 
 #[cfg(test)]

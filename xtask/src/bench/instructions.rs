@@ -1,6 +1,6 @@
 //! Instructions of the core alone, counted by valgrind: they say more than a noisy clock.
 
-use super::results::Instructions;
+use super::results::{Dispatch, Instructions};
 use crate::command::{capture, cargo, on_path, program};
 use anyhow::{Context, Result, ensure};
 use doorward_testbed::{Algorithm, folder};
@@ -10,8 +10,13 @@ use std::path::{Path, PathBuf};
 /// Few and many calls: what the program does besides is in both.
 const CALLS: (u64, u64) = (10, 30);
 
+/// Issuers and rules, few and many.
+const CROWDS: [(u32, u32); 2] = [(1, 1), (1_000, 10_000)];
+/// What a call is with those: requests.
+const CROWD: u64 = 1_000;
+
 /// Builds the core's benchmarks and counts.
-pub(super) fn count() -> Result<Vec<Instructions>> {
+pub(super) fn count() -> Result<(Vec<Instructions>, Vec<Dispatch>)> {
     ensure!(
         on_path("valgrind"),
         "expected `valgrind` on PATH; on Debian and Ubuntu: apt-get install valgrind"
@@ -27,7 +32,14 @@ pub(super) fn count() -> Result<Vec<Instructions>> {
         println!("{counted:?}");
         Ok(counted)
     };
-    Algorithm::ALL.into_iter().map(algorithm).collect()
+    let crowd = |(issuers, rules)| {
+        let count = |what| anyhow::Ok(call(&bench, what, &format!("{issuers}x{rules}"))? / CROWD);
+        let counted = Dispatch { issuers, rules, new: count("new")?, again: count("again")? };
+        println!("{counted:?}");
+        Ok(counted)
+    };
+    let dispatch = CROWDS.into_iter().map(crowd).collect::<Result<_>>()?;
+    Ok((Algorithm::ALL.into_iter().map(algorithm).collect::<Result<_>>()?, dispatch))
 }
 
 fn build() -> Result<PathBuf> {
@@ -46,19 +58,19 @@ fn executable(messages: &str) -> Option<PathBuf> {
 }
 
 /// Instructions of one call.
-fn call(bench: &Path, what: &str, algorithm: &str) -> Result<u64> {
-    let (few, many) = (total(bench, what, algorithm, CALLS.0)?, total(bench, what, algorithm, CALLS.1)?);
+fn call(bench: &Path, what: &str, of: &str) -> Result<u64> {
+    let (few, many) = (total(bench, what, of, CALLS.0)?, total(bench, what, of, CALLS.1)?);
     Ok((many - few) / (CALLS.1 - CALLS.0))
 }
 
-fn total(bench: &Path, what: &str, algorithm: &str, calls: u64) -> Result<u64> {
+fn total(bench: &Path, what: &str, of: &str, calls: u64) -> Result<u64> {
     let out = folder::scratch("callgrind")?.join("out");
     let mut valgrind = program("valgrind");
     valgrind
         .args(["--quiet", "--tool=callgrind"])
         .arg(format!("--callgrind-out-file={}", out.display()))
         .arg(bench)
-        .args(["--count", what, algorithm, &calls.to_string()]);
+        .args(["--count", what, of, &calls.to_string()]);
     capture(&mut valgrind)?;
     let text =
         std::fs::read_to_string(&out).with_context(|| format!("expected to read {}", out.display()))?;

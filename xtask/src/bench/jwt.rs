@@ -31,7 +31,7 @@ pub(super) fn measure(plan: Plan, count: bool) -> Result<Results> {
     let load = Load::find()?;
     let mut machine = Machine::look(load.wrk.clone(), load.h2load.clone())?;
     let tokens = Tokens::get(&plan)?;
-    let instructions = if count { instructions::count()? } else { Vec::new() };
+    let (instructions, dispatch) = if count { instructions::count()? } else { Default::default() };
     let bench = Bench { plan, load, tokens };
     run(async {
         let envoy = Envoy::start(&config(&Subject::ALL, &bench.tokens.jwks)?).await?;
@@ -50,7 +50,7 @@ pub(super) fn measure(plan: Plan, count: bool) -> Result<Results> {
             rate: plan.rate,
             rate_seconds: plan.rate_seconds,
         };
-        Ok(Results { machine, sizes, module_bytes, cpu, latency, start, memory, instructions })
+        Ok(Results { machine, sizes, module_bytes, cpu, latency, start, memory, instructions, dispatch })
     })
 }
 

@@ -21,6 +21,9 @@ pub(super) struct Results {
     pub(super) memory: Memory,
     /// Empty if they were not counted.
     pub(super) instructions: Vec<Instructions>,
+    /// Of few and of many issuers and rules; empty if they were not counted.
+    #[serde(default)]
+    pub(super) dispatch: Vec<Dispatch>,
 }
 
 /// How much was measured.
@@ -82,6 +85,17 @@ pub(super) struct Memory {
     pub(super) vm: i64,
     /// What a VM grows by with the large tokens.
     pub(super) large: i64,
+}
+
+/// Instructions of the core, natively, a request without its signature.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Dispatch {
+    pub(super) issuers: u32,
+    pub(super) rules: u32,
+    /// With a token that was never seen.
+    pub(super) new: u64,
+    /// With one that was.
+    pub(super) again: u64,
 }
 
 /// Instructions of the core, natively, a call.
