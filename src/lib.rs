@@ -13,4 +13,5 @@ pub mod jwt;
 pub mod oauth;
 pub mod oidc;
 pub mod policy;
+pub mod scim;
 pub mod time;

@@ -10,7 +10,7 @@ use std::process::Command;
 const FOR_EVERYONE: [&str; 2] = ["json", "time"];
 
 /// What each module of the core may use beside itself and [`FOR_EVERYONE`]; `module::item` allows that item alone.
-const MAY_USE: [(&str, &[&str]); 10] = [
+const MAY_USE: [(&str, &[&str]); 11] = [
     ("authn", &["http", "jose", "jwt", "oauth", "oidc", "policy"]),
     ("config", &["authn", "http", "jose", "jwt", "oauth", "oidc", "policy"]),
     ("http", &[]),
@@ -20,6 +20,7 @@ const MAY_USE: [(&str, &[&str]); 10] = [
     ("oauth", &["jose", "jwt", "oidc"]),
     ("oidc", &["jose"]),
     ("policy", &["http", "jose::base64url", "jwt"]),
+    ("scim", &[]),
     ("time", &[]),
 ];
 
