@@ -2,7 +2,39 @@
 //! judged and turned into values here; where resources are kept is somebody else's business.
 
 mod attr_path;
+mod catalog;
 mod date_time;
+mod resource_type;
+mod schema;
+mod value;
 
 pub use attr_path::{AttrPath, AttrPathError, is_attribute_name};
+pub use catalog::{Catalog, CatalogError, CatalogFault, CatalogProblem};
 pub use date_time::{DateTime, DateTimeError};
+pub use resource_type::{
+    AttributeRef, Extension, ExtensionDocument, ResourceType, ResourceTypeDocument, UnresolvedPath,
+};
+pub use schema::{Attribute, DataType, Mutability, Returned, Schema, Uniqueness};
+pub use value::{Complex, Unknown, Value, ValueError};
+
+#[cfg(test)]
+mod tests {
+    //! What the tests of several files share.
+
+    use super::catalog::Catalog;
+    use super::resource_type::ResourceType;
+    use std::sync::Arc;
+
+    /// A built-in resource type.
+    pub(super) fn resource_type(name: &str) -> Arc<ResourceType> {
+        Arc::clone(Catalog::built_in().unwrap().resource_type(name).unwrap())
+    }
+
+    pub(super) fn user() -> Arc<ResourceType> {
+        resource_type("User")
+    }
+
+    pub(super) fn group() -> Arc<ResourceType> {
+        resource_type("Group")
+    }
+}
