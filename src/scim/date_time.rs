@@ -165,9 +165,8 @@ fn days(year: i64, month: i64, day: i64) -> i64 {
     let [year, month, day] = [year, month, day].map(Saturating);
     let year = if month.0 <= 2 { year - Saturating(1) } else { year };
     let month = Saturating((month.0.saturating_add(9)) % 12);
-    let before_month = (month * Saturating(153) + Saturating(2)) / Saturating(5);
-    let before_year =
-        year * Saturating(365) + year / Saturating(4) - year / Saturating(100) + year / Saturating(400);
+    let before_month = over(month * Saturating(153) + Saturating(2), 5);
+    let before_year = year * Saturating(365) + over(year, 4) - over(year, 100) + over(year, 400);
     (before_year + before_month + day - Saturating(1 + DAYS_TO_1970)).0
 }
 
@@ -175,14 +174,12 @@ fn days(year: i64, month: i64, day: i64) -> i64 {
 fn civil(days: i64) -> (i64, i64, i64) {
     let days = days.saturating_add(DAYS_TO_1970);
     let of_cycle = Saturating(days.rem_euclid(DAYS_OF_400_YEARS));
-    let leap_days =
-        of_cycle / Saturating(1460) - of_cycle / Saturating(36_524) + of_cycle / Saturating(146_096);
-    let year_of_cycle = (of_cycle - leap_days) / Saturating(365);
-    let before_year =
-        year_of_cycle * Saturating(365) + year_of_cycle / Saturating(4) - year_of_cycle / Saturating(100);
-    let of_year = of_cycle - before_year;
-    let month = (of_year * Saturating(5) + Saturating(2)) / Saturating(153);
-    let day = of_year - (month * Saturating(153) + Saturating(2)) / Saturating(5) + Saturating(1);
+    let leap_days = over(of_cycle, 1460) - over(of_cycle, 36_524) + over(of_cycle, 146_096);
+    let year_of_cycle = over(of_cycle - leap_days, 365);
+    let of_year =
+        of_cycle - (year_of_cycle * Saturating(365) + over(year_of_cycle, 4) - over(year_of_cycle, 100));
+    let month = over(of_year * Saturating(5) + Saturating(2), 153);
+    let day = of_year - over(month * Saturating(153) + Saturating(2), 5) + Saturating(1);
     let year = Saturating(days.div_euclid(DAYS_OF_400_YEARS)) * Saturating(400) + year_of_cycle;
     let (year, month) = if month.0 < 10 {
         (year, month + Saturating(3))
@@ -190,6 +187,11 @@ fn civil(days: i64) -> (i64, i64, i64) {
         (year + Saturating(1), month - Saturating(9))
     };
     (year.0, month.0, day.0)
+}
+
+/// The whole part of a quotient; no divisor here is zero.
+fn over(dividend: Saturating<i64>, divisor: i64) -> Saturating<i64> {
+    Saturating(dividend.0.checked_div_euclid(divisor).unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@
 mod attr_path;
 mod catalog;
 mod date_time;
+mod filter;
+mod path;
 mod resource_type;
 mod schema;
 mod value;
@@ -11,6 +13,8 @@ mod value;
 pub use attr_path::{AttrPath, AttrPathError, is_attribute_name};
 pub use catalog::{Catalog, CatalogError, CatalogFault, CatalogProblem};
 pub use date_time::{DateTime, DateTimeError};
+pub use filter::{Filter, FilterError, FilterSyntax, Literal, Operator};
+pub use path::{PatchPath, PatchPathError};
 pub use resource_type::{
     AttributeRef, Extension, ExtensionDocument, ResourceType, ResourceTypeDocument, UnresolvedPath,
 };
