@@ -6,6 +6,7 @@ mod catalog;
 mod date_time;
 mod filter;
 mod path;
+mod resource;
 mod resource_type;
 mod schema;
 mod value;
@@ -15,6 +16,7 @@ pub use catalog::{Catalog, CatalogError, CatalogFault, CatalogProblem};
 pub use date_time::{DateTime, DateTimeError};
 pub use filter::{Filter, FilterError, FilterSyntax, Literal, Operator};
 pub use path::{PatchPath, PatchPathError};
+pub use resource::{Meta, Resource, ResourceError};
 pub use resource_type::{
     AttributeRef, Extension, ExtensionDocument, ResourceType, ResourceTypeDocument, UnresolvedPath,
 };

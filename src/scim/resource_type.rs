@@ -1,7 +1,7 @@
 //! Resource types: RFC 7643 section 6; and what a path to an attribute means in one.
 
 use super::attr_path::AttrPath;
-use super::schema::{Attribute, Schema};
+use super::schema::{Attribute, Schema, Uniqueness};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
@@ -109,6 +109,31 @@ impl ResourceType {
     /// Whether `urn` is the core schema or one of the extensions.
     pub fn has_schema(&self, urn: &str) -> bool {
         self.schema.id.eq_ignore_ascii_case(urn) || self.extension(urn).is_some()
+    }
+
+    /// Every attribute: common, core, then those of each extension; without sub-attributes.
+    pub fn all_attributes(&self) -> impl Iterator<Item = AttributeRef> {
+        let core = self.attributes.iter().map(|own| AttributeRef::new(None, Arc::clone(own)));
+        let of_extension = |extension: &'_ Extension| {
+            let urn = Arc::clone(&extension.schema.id);
+            let attributes = extension.schema.attributes.clone();
+            attributes.into_iter().map(move |own| AttributeRef::new(Some(Arc::clone(&urn)), own))
+        };
+        core.chain(self.extensions.iter().flat_map(of_extension))
+    }
+
+    /// What no two resources may have the same value of, such as `userName`: `uniqueness` is not `none`. Attributes and
+    /// sub-attributes; not `id`, which the service provider chooses.
+    pub fn unique_attributes(&self) -> impl Iterator<Item = AttributeRef> {
+        let with_subs = |whole: AttributeRef| {
+            let subs = whole.attribute.sub_attributes.clone();
+            let of = whole.clone();
+            let sub = move |sub| AttributeRef { sub_attribute: Some(sub), ..of.clone() };
+            std::iter::once(whole).chain(subs.into_iter().map(sub))
+        };
+        let is_unique = |found: &AttributeRef| found.definition().uniqueness != Uniqueness::None;
+        let is_own = |found: &AttributeRef| &*found.attribute.name != "id" || found.extension.is_some();
+        self.all_attributes().flat_map(with_subs).filter(is_unique).filter(is_own)
     }
 
     /// What a path names, without regard to case. Common and core attributes may have the core schema's URN before them;
@@ -263,6 +288,12 @@ mod tests {
         let manager = format!("{ENTERPRISE}:manager.value");
         check(&manager, Ok(&manager));
         check(&manager.to_uppercase(), Ok(&manager));
+    }
+
+    #[test]
+    fn unique_attributes_are_known() {
+        let found: Vec<String> = user().unique_attributes().map(|found| found.to_string()).collect();
+        assert_eq!(found, ["userName"]);
     }
 
     #[test]

@@ -398,8 +398,18 @@ impl Complex {
         reading: Reading,
     ) -> Result<Self, ValueError> {
         let members = json.as_object().ok_or_else(|| wrong_type(place, "an object", json))?;
+        Self::read_members(order, members.iter(), place, reading)
+    }
+
+    /// Reads members of an object, those of the attributes `order`.
+    pub(super) fn read_members<'j>(
+        order: &[Arc<Attribute>],
+        members: impl Iterator<Item = (&'j String, &'j Json)>,
+        place: &Place<'_>,
+        reading: Reading,
+    ) -> Result<Self, ValueError> {
         let mut complex = Self::new();
-        let mut seen: Vec<&str> = Vec::with_capacity(members.len());
+        let mut seen: Vec<&str> = Vec::new();
         for (name, json) in members {
             let Some(attribute) = order.iter().find(|attribute| attribute.name.eq_ignore_ascii_case(name))
             else {
