@@ -2,6 +2,7 @@
 //! judged and turned into values here; where resources are kept is somebody else's business.
 
 mod attr_path;
+mod caseless;
 mod catalog;
 mod date_time;
 mod filter;
@@ -12,9 +13,10 @@ mod schema;
 mod value;
 
 pub use attr_path::{AttrPath, AttrPathError, is_attribute_name};
+pub use caseless::fold_case;
 pub use catalog::{Catalog, CatalogError, CatalogFault, CatalogProblem};
 pub use date_time::{DateTime, DateTimeError};
-pub use filter::{Filter, FilterError, FilterSyntax, Literal, Operator};
+pub use filter::{Comparison, Filter, FilterError, FilterSyntax, Literal, Operand, Operator, TypedFilter};
 pub use path::{PatchPath, PatchPathError};
 pub use resource::{Meta, Resource, ResourceError};
 pub use resource_type::{

@@ -3,12 +3,18 @@
 //! [`Filter`] is what was written; held against a resource type it becomes a typed filter, which is evaluated here or
 //! compiled to a query by a store. A filter that is at fault in any way is an error, never one that matches everything.
 
+mod evaluate;
 mod parse;
 mod print;
+mod typed;
 
 pub(super) use parse::parse_value_path;
+pub use typed::{Comparison, Operand, TypedFilter};
 
 use super::attr_path::{AttrPath, AttrPathError};
+use super::date_time::DateTimeError;
+use super::resource_type::UnresolvedPath;
+use super::schema::DataType;
 
 /// A filter as written. What it names may not exist.
 #[derive(Debug, Clone, PartialEq)]
@@ -170,5 +176,54 @@ pub enum FilterError {
         error: AttrPathError,
         /// Where it begins.
         column: usize,
+    },
+    /// An attribute that is not there.
+    #[error(transparent)]
+    Unresolved(#[from] UnresolvedPath),
+    /// An attribute that the client may never see.
+    #[error("expected an attribute that can be filtered on, but found {path:?}")]
+    NotFilterable {
+        /// The attribute.
+        path: String,
+    },
+    /// The attribute is complex and has no sub-attribute `value` to compare.
+    #[error("expected a sub-attribute of {path:?} to compare, but found none")]
+    NoValue {
+        /// The attribute.
+        path: String,
+    },
+    /// Brackets after an attribute that is neither complex nor multi-valued.
+    #[error("expected a complex or multi-valued attribute before \"[\", but found {path:?}")]
+    NoBrackets {
+        /// The attribute.
+        path: String,
+    },
+    /// An operator that values of this type do not have.
+    #[error("expected an operator for a value of type {data_type}, but found {operator} after {path:?}")]
+    WrongOperator {
+        /// The attribute.
+        path: String,
+        /// Its type.
+        data_type: DataType,
+        /// The operator.
+        operator: Operator,
+    },
+    /// A literal that is no value of this type.
+    #[error("expected a value of type {data_type} for {path:?}, but found {found}")]
+    WrongLiteral {
+        /// The attribute.
+        path: String,
+        /// Its type.
+        data_type: DataType,
+        /// The literal.
+        found: String,
+    },
+    /// Not a date.
+    #[error("{path}: {error}")]
+    BadDate {
+        /// The attribute.
+        path: String,
+        /// What was expected.
+        error: DateTimeError,
     },
 }
