@@ -6,6 +6,7 @@ mod caseless;
 mod catalog;
 mod date_time;
 mod filter;
+mod patch;
 mod path;
 mod resource;
 mod resource_type;
@@ -17,6 +18,9 @@ pub use caseless::fold_case;
 pub use catalog::{Catalog, CatalogError, CatalogFault, CatalogProblem};
 pub use date_time::{DateTime, DateTimeError};
 pub use filter::{Comparison, Filter, FilterError, FilterSyntax, Literal, Operand, Operator, TypedFilter};
+pub use patch::{
+    Fixed, MemberChange, MustExist, Outcome, PATCH_OP, Patch, PatchError, PatchFault, PatchRules, Plan,
+};
 pub use path::{PatchPath, PatchPathError};
 pub use resource::{Meta, Resource, ResourceError};
 pub use resource_type::{

@@ -327,7 +327,8 @@ impl Resource {
         }
     }
 
-    fn extension(&self, urn: &str) -> Option<&Complex> {
+    /// The values of an extension, by its URN as the schema spells it.
+    pub fn extension(&self, urn: &str) -> Option<&Complex> {
         self.extensions.iter().find(|(own, _)| &**own == urn).map(|(_, complex)| complex)
     }
 

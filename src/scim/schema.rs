@@ -1,5 +1,6 @@
 //! Schemas and attributes: RFC 7643 sections 2 and 7.
 
+use super::caseless::fold_case;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use std::fmt;
@@ -70,7 +71,7 @@ pub struct Attribute {
     /// Whether other values than the canonical ones are refused. RFC 7643 section 2.3.1 leaves it to the service
     /// provider and has no characteristic for it, so this one is ours. No built-in attribute has it: identity providers send
     /// types of their own, and a user that cannot be provisioned for its address's label helps nobody.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub canonical_values_only: bool,
     /// Whether upper and lower case differ when values are compared.
     #[serde(default)]
@@ -124,17 +125,12 @@ impl Attribute {
 
     /// Whether two strings are the same value of this attribute, by `caseExact`.
     pub fn same_text(&self, one: &str, other: &str) -> bool {
-        one == other || !self.case_exact && one.to_lowercase() == other.to_lowercase()
+        one == other || !self.case_exact && fold_case(one) == fold_case(other)
     }
 }
 
 fn find<'a>(attributes: &'a [Arc<Attribute>], name: &str) -> Option<&'a Arc<Attribute>> {
     attributes.iter().find(|attribute| attribute.name.eq_ignore_ascii_case(name))
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-fn is_false(value: &bool) -> bool {
-    !value
 }
 
 /// `type` (RFC 7643 section 2.3).

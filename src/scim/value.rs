@@ -67,18 +67,12 @@ impl Value {
 
     /// The values of a multi-valued attribute; of another, the value itself.
     pub fn items(&self) -> &[Value] {
-        match self {
-            Self::Many(items) => items,
-            single => std::slice::from_ref(single),
-        }
+        if let Self::Many(items) = self { items } else { std::slice::from_ref(self) }
     }
 
     /// The values of a multi-valued attribute; of another, the value itself.
     pub fn into_items(self) -> Vec<Value> {
-        match self {
-            Self::Many(items) => items,
-            single => vec![single],
-        }
+        if let Self::Many(items) = self { items } else { vec![self] }
     }
 
     /// As JSON.
@@ -217,8 +211,9 @@ impl Reading {
     }
 
     /// A value in a PATCH, which is laid upon what is there.
-    pub(super) const PART: Self =
-        Self { unknown: Unknown::Refused, keeps_read_only: false, checks: Checks::Part };
+    pub(super) const fn part(unknown: Unknown) -> Self {
+        Self { unknown, keeps_read_only: false, checks: Checks::Part }
+    }
 }
 
 /// Where in a body: built only if there is a fault to report.

@@ -1,0 +1,69 @@
+//! The body of a PATCH as it is written.
+
+use super::{PATCH_OP, PatchError, PatchFault};
+use serde_json::{Map, Value as Json};
+
+/// What to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Op {
+    Add,
+    Remove,
+    Replace,
+}
+
+/// An operation, its path not yet read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Operation<'j> {
+    pub(super) op: Op,
+    pub(super) path: Option<&'j str>,
+    /// `null` is a value of its own: it unassigns.
+    pub(super) value: Option<&'j Json>,
+}
+
+/// The operations of a body; at least one.
+pub(super) fn operations(body: &Map<String, Json>, any_case: bool) -> Result<Vec<Operation<'_>>, PatchError> {
+    let fail = |operation| move |fault| PatchError { operation, fault };
+    let schemas = member(body, "schemas").and_then(Json::as_array);
+    if !schemas.is_some_and(|all| all.iter().any(is_patch_op)) {
+        let expected = "an array with \"urn:ietf:params:scim:api:messages:2.0:PatchOp\"";
+        return Err(fail(None)(PatchFault::Syntax { member: "schemas", expected }));
+    }
+    let operations = member(body, "Operations").and_then(Json::as_array).filter(|all| !all.is_empty());
+    let expected = "an array of at least one operation";
+    let operations =
+        operations.ok_or_else(|| fail(None)(PatchFault::Syntax { member: "Operations", expected }))?;
+    operations
+        .iter()
+        .enumerate()
+        .map(|(index, json)| operation(json, any_case).map_err(fail(Some(index))))
+        .collect()
+}
+
+fn operation(json: &Json, any_case: bool) -> Result<Operation<'_>, PatchFault> {
+    let syntax = |member, expected| PatchFault::Syntax { member, expected };
+    let members = json.as_object().ok_or_else(|| syntax("operation", "an object"))?;
+    let op = member(members, "op").and_then(Json::as_str).ok_or_else(|| syntax("op", "a string"))?;
+    let path = match member(members, "path") {
+        None | Some(Json::Null) => None,
+        Some(path) => Some(path.as_str().ok_or_else(|| syntax("path", "a string"))?),
+    };
+    let name = if any_case { op.to_ascii_lowercase() } else { op.to_owned() };
+    let op = match name.as_str() {
+        "add" => Op::Add,
+        "remove" => Op::Remove,
+        "replace" => Op::Replace,
+        _ => return Err(PatchFault::UnknownOp(op.to_owned())),
+    };
+    Ok(Operation { op, path, value: member(members, "value") })
+}
+
+/// A member by its name, without regard to case, as names of attributes are (RFC 7643 section 2.1).
+fn member<'j>(members: &'j Map<String, Json>, name: &str) -> Option<&'j Json> {
+    let other_case =
+        || members.iter().find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value);
+    members.get(name).or_else(other_case)
+}
+
+fn is_patch_op(urn: &Json) -> bool {
+    urn.as_str().is_some_and(|urn| urn.eq_ignore_ascii_case(PATCH_OP))
+}
