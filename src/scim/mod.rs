@@ -4,30 +4,44 @@
 mod attr_path;
 mod caseless;
 mod catalog;
+mod cursor;
 mod date_time;
+mod error;
 mod filter;
+mod list;
 mod patch;
 mod path;
+mod projection;
 mod resource;
 mod resource_type;
 mod schema;
+mod search;
+mod sort;
 mod value;
+mod version;
 
 pub use attr_path::{AttrPath, AttrPathError, is_attribute_name};
 pub use caseless::fold_case;
 pub use catalog::{Catalog, CatalogError, CatalogFault, CatalogProblem};
+pub use cursor::{CursorError, CursorKey, CursorScope};
 pub use date_time::{DateTime, DateTimeError};
+pub use error::{ScimError, ScimType};
 pub use filter::{Comparison, Filter, FilterError, FilterSyntax, Literal, Operand, Operator, TypedFilter};
+pub use list::{ListResponse, PageLimits, Paging, PagingError};
 pub use patch::{
     Fixed, MemberChange, MustExist, Outcome, PATCH_OP, Patch, PatchError, PatchFault, PatchRules, Plan,
 };
 pub use path::{PatchPath, PatchPathError};
+pub use projection::{Projected, Projection, ProjectionError};
 pub use resource::{Meta, Resource, ResourceError};
 pub use resource_type::{
     AttributeRef, Extension, ExtensionDocument, ResourceType, ResourceTypeDocument, UnresolvedPath,
 };
 pub use schema::{Attribute, DataType, Mutability, Returned, Schema, Uniqueness};
+pub use search::{SearchError, SearchRequest};
+pub use sort::{Sort, SortError, SortKey, SortOrder};
 pub use value::{Complex, Unknown, Value, ValueError};
+pub use version::{Conditions, Freshness, Version, VersionError};
 
 #[cfg(test)]
 mod tests {
