@@ -11,6 +11,7 @@ mod filter;
 mod list;
 mod patch;
 mod path;
+mod profile;
 mod projection;
 mod resource;
 mod resource_type;
@@ -32,6 +33,7 @@ pub use patch::{
     Fixed, MemberChange, MustExist, Outcome, PATCH_OP, Patch, PatchError, PatchFault, PatchRules, Plan,
 };
 pub use path::{PatchPath, PatchPathError};
+pub use profile::{PatchAnswer, Profile, Softening, Softenings};
 pub use projection::{Projected, Projection, ProjectionError};
 pub use resource::{Meta, Resource, ResourceError};
 pub use resource_type::{

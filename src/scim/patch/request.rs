@@ -21,7 +21,7 @@ pub(super) struct Operation<'j> {
 }
 
 /// The operations of a body; at least one.
-pub(super) fn operations(body: &Map<String, Json>, any_case: bool) -> Result<Vec<Operation<'_>>, PatchError> {
+pub(super) fn operations(body: &Map<String, Json>) -> Result<Vec<Operation<'_>>, PatchError> {
     let fail = |operation| move |fault| PatchError { operation, fault };
     let schemas = member(body, "schemas").and_then(Json::as_array);
     if !schemas.is_some_and(|all| all.iter().any(is_patch_op)) {
@@ -32,14 +32,10 @@ pub(super) fn operations(body: &Map<String, Json>, any_case: bool) -> Result<Vec
     let expected = "an array of at least one operation";
     let operations =
         operations.ok_or_else(|| fail(None)(PatchFault::Syntax { member: "Operations", expected }))?;
-    operations
-        .iter()
-        .enumerate()
-        .map(|(index, json)| operation(json, any_case).map_err(fail(Some(index))))
-        .collect()
+    operations.iter().enumerate().map(|(index, json)| operation(json).map_err(fail(Some(index)))).collect()
 }
 
-fn operation(json: &Json, any_case: bool) -> Result<Operation<'_>, PatchFault> {
+fn operation(json: &Json) -> Result<Operation<'_>, PatchFault> {
     let syntax = |member, expected| PatchFault::Syntax { member, expected };
     let members = json.as_object().ok_or_else(|| syntax("operation", "an object"))?;
     let op = member(members, "op").and_then(Json::as_str).ok_or_else(|| syntax("op", "a string"))?;
@@ -47,8 +43,7 @@ fn operation(json: &Json, any_case: bool) -> Result<Operation<'_>, PatchFault> {
         None | Some(Json::Null) => None,
         Some(path) => Some(path.as_str().ok_or_else(|| syntax("path", "a string"))?),
     };
-    let name = if any_case { op.to_ascii_lowercase() } else { op.to_owned() };
-    let op = match name.as_str() {
+    let op = match op {
         "add" => Op::Add,
         "remove" => Op::Remove,
         "replace" => Op::Replace,
