@@ -1,9 +1,11 @@
 //! Errors as responses: RFC 7644 section 3.12.
 
 use super::attr_path::AttrPathError;
+use super::bulk::{BulkError, BulkFault};
 use super::cursor::CursorError;
 use super::filter::FilterError;
 use super::list::PagingError;
+use super::patch::{PatchError, PatchFault};
 use super::path::PatchPathError;
 use super::projection::ProjectionError;
 use super::resource::ResourceError;
@@ -254,6 +256,51 @@ impl From<VersionError> for ScimError {
             VersionError::Malformed { .. } => Self::bad_request(ScimType::InvalidValue, error.to_string()),
             VersionError::Failed => Self::new(412, error.to_string()),
         }
+    }
+}
+
+impl From<PatchError> for ScimError {
+    fn from(error: PatchError) -> Self {
+        let scim_type = match &error.fault {
+            PatchFault::Syntax { .. } | PatchFault::UnknownOp(_) => ScimType::InvalidSyntax,
+            PatchFault::Path(PatchPathError::Filter { .. }) | PatchFault::Filter(_) => {
+                ScimType::InvalidFilter
+            }
+            PatchFault::Path(PatchPathError::Attribute { .. })
+            | PatchFault::UnresolvedPath(_)
+            | PatchFault::NotSelectable(_) => ScimType::InvalidPath,
+            PatchFault::NoTarget(_) => ScimType::NoTarget,
+            PatchFault::Value(_) => ScimType::InvalidValue,
+            PatchFault::Mutability { .. } => ScimType::Mutability,
+        };
+        Self::bad_request(scim_type, error.to_string())
+    }
+}
+
+impl From<BulkError> for ScimError {
+    fn from(error: BulkError) -> Self {
+        match &error {
+            BulkError::TooLarge { .. } | BulkError::TooManyOperations { .. } => {
+                Self::new(413, error.to_string())
+            }
+            BulkError::Json(_) | BulkError::NoBulkRequest | BulkError::Malformed { .. } => {
+                Self::bad_request(ScimType::InvalidSyntax, error.to_string())
+            }
+        }
+    }
+}
+
+impl From<BulkFault> for ScimError {
+    fn from(error: BulkFault) -> Self {
+        let scim_type = match &error {
+            BulkFault::Malformed { .. } | BulkFault::BadPath { .. } | BulkFault::BadVersion(_) => {
+                ScimType::InvalidSyntax
+            }
+            BulkFault::BulkIdTwice(_) | BulkFault::UnknownReference(_) | BulkFault::FailedReference(_) => {
+                ScimType::InvalidValue
+            }
+        };
+        Self::bad_request(scim_type, error.to_string())
     }
 }
 

@@ -2,6 +2,7 @@
 //! judged and turned into values here; where resources are kept is somebody else's business.
 
 mod attr_path;
+mod bulk;
 mod caseless;
 mod catalog;
 mod cursor;
@@ -22,6 +23,10 @@ mod value;
 mod version;
 
 pub use attr_path::{AttrPath, AttrPathError, is_attribute_name};
+pub use bulk::{
+    BulkError, BulkFault, BulkLimits, BulkMethod, BulkOperation, BulkRequest, BulkResponse, BulkResult,
+    BulkRun, BulkStep, BulkSuccess, BulkWork,
+};
 pub use caseless::fold_case;
 pub use catalog::{Catalog, CatalogError, CatalogFault, CatalogProblem};
 pub use cursor::{CursorError, CursorKey, CursorScope};
