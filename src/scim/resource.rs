@@ -97,30 +97,27 @@ impl Resource {
     /// [`ResourceError::Immutable`].
     pub fn replacing(mut self, old: &Self) -> Result<Self, ResourceError> {
         for attribute in self.resource_type.clone().all_attributes() {
-            let (before, now) = (old.get(&attribute), self.get(&attribute));
             let definition = attribute.attribute();
-            if let (Some(Value::Complex(before)), Some(Value::Complex(now))) = (before, now) {
-                check_immutable(&attribute, before, now)?;
-            }
-            let Some(before) = before else {
-                if definition.mutability == Mutability::ReadOnly && &*definition.name != SCHEMAS {
-                    self.set(&attribute, None);
-                }
-                continue;
+            let before = old.get(&attribute);
+            let now = match (self.get(&attribute).cloned(), before) {
+                (Some(now), Some(before)) => Some(now.in_place_of(before, definition)),
+                (now, _) => now,
             };
-            match definition.mutability {
-                Mutability::ReadOnly => self.set(&attribute, Some(before.clone())),
-                Mutability::Immutable if now.is_some_and(|now| now != before) => {
+            let is_hidden = definition.returned == Returned::Never;
+            let kept = match (definition.mutability, before, now) {
+                (Mutability::ReadOnly, before, _) => before.cloned(),
+                (Mutability::Immutable, Some(before), Some(now)) if *before != now => {
                     return Err(ResourceError::Immutable { path: attribute.to_string() });
                 }
-                Mutability::Immutable | Mutability::WriteOnly if now.is_none() => {
-                    self.set(&attribute, Some(before.clone()));
+                (Mutability::Immutable | Mutability::WriteOnly, Some(before), None) => Some(before.clone()),
+                (Mutability::ReadWrite, Some(before), None) if is_hidden => Some(before.clone()),
+                (_, Some(Value::Complex(before)), Some(Value::Complex(now))) => {
+                    check_immutable(&attribute, before, &now)?;
+                    Some(Value::Complex(now))
                 }
-                Mutability::ReadWrite if now.is_none() && definition.returned == Returned::Never => {
-                    self.set(&attribute, Some(before.clone()));
-                }
-                Mutability::Immutable | Mutability::WriteOnly | Mutability::ReadWrite => {}
-            }
+                (_, _, now) => now,
+            };
+            self.set(&attribute, kept);
         }
         Ok(self)
     }
@@ -513,6 +510,18 @@ mod tests {
             assert!(json.get(gone).is_none(), "{gone}");
         }
         assert_eq!(json["schemas"], json!([USER]));
+    }
+
+    #[test]
+    fn a_replacement_with_the_same_is_no_change() {
+        let mut body = stored().to_json();
+        assert_eq!(parse(Json::Object(body.clone())).unwrap().replacing(&stored()).unwrap(), stored());
+        let two = json!([{"value": "1", "type": "work"}, {"value": "2"}]);
+        let reversed = json!([{"value": "2"}, {"value": "1", "type": "work"}]);
+        body.insert("phoneNumbers".into(), two);
+        let old = Resource::from_stored(&user(), &body).unwrap();
+        body.insert("phoneNumbers".into(), reversed);
+        assert_eq!(parse(Json::Object(body)).unwrap().replacing(&old).unwrap(), old);
     }
 
     #[test]

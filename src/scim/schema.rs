@@ -225,11 +225,8 @@ impl<'de> Deserialize<'de> for Ignored {
 }
 
 impl Schema {
-    /// Takes a schema from its JSON.
-    ///
-    /// # Errors
-    /// serde's first error, with its place in the document.
-    pub fn from_json(json: &Json) -> Result<Self, (String, String)> {
+    /// Takes a schema from its JSON; else the place of the first fault, and what serde says of it.
+    pub(super) fn from_json(json: &Json) -> Result<Self, (String, String)> {
         serde_path_to_error::deserialize(json)
             .map_err(|error| (error.path().to_string(), error.inner().to_string()))
     }

@@ -4,6 +4,7 @@ use super::date_time::{DateTime, DateTimeError};
 use super::schema::{Attribute, DataType, Mutability};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value as Json;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -73,6 +74,50 @@ impl Value {
     /// The values of a multi-valued attribute; of another, the value itself.
     pub fn into_items(self) -> Vec<Value> {
         if let Self::Many(items) = self { items } else { vec![self] }
+    }
+
+    /// This value of `attribute`, from a client, in place of `before`: each single value that is as it was keeps what a client
+    /// cannot set of it, such as a display name. If all are as they were it is `before`, since a list has no order (RFC 7643
+    /// section 2.4).
+    pub(super) fn in_place_of(self, before: &Self, attribute: &Attribute) -> Self {
+        if self == *before {
+            return self;
+        }
+        let settable = |value: &Self| -> String {
+            let mut value = value.clone();
+            if let Self::Complex(complex) = &mut value {
+                let is_read_only = |own: &&Arc<Attribute>| own.mutability == Mutability::ReadOnly;
+                attribute
+                    .sub_attributes
+                    .iter()
+                    .filter(is_read_only)
+                    .for_each(|own| drop(complex.remove(&own.name)));
+            }
+            value.to_json().to_string()
+        };
+        let mut old: BTreeMap<String, Vec<&Self>> = BTreeMap::new();
+        for item in before.items() {
+            old.entry(settable(item)).or_default().push(item);
+        }
+        let is_list = matches!(self, Self::Many(_));
+        let mut all_are_old = self.items().len() == before.items().len();
+        let mut items = self.into_items();
+        for item in &mut items {
+            match old.get_mut(&item.to_json().to_string()).and_then(Vec::pop) {
+                Some(own) => *item = own.clone(),
+                None => all_are_old = false,
+            }
+        }
+        if all_are_old {
+            return before.clone();
+        }
+        match items.pop() {
+            Some(single) if !is_list => single,
+            last => {
+                items.extend(last);
+                Self::Many(items)
+            }
+        }
     }
 
     /// As JSON.

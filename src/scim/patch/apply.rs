@@ -75,6 +75,10 @@ impl Application<'_> {
                 settle(attribute, &mut values, &changed)?;
                 many(values)
             }
+            Action::Replace(value @ Value::Many(_)) => Some(match &before {
+                Some(before) => value.clone().in_place_of(before, definition),
+                None => value.clone(),
+            }),
             Action::Add(value) | Action::Replace(value) => Some(value.clone()),
             Action::Remove => None,
             Action::RemoveValues(values) => {
@@ -165,15 +169,18 @@ fn each(
     Ok(())
 }
 
-/// Puts `new` in the place of each of the values at `places`; once, since they would be the same.
+/// Puts `new` in the place of the values at `places`; once, since they would be the same.
 fn replace(values: &mut Vec<Value>, places: &mut Vec<usize>, new: &Value) {
-    let others = places.split_off(places.len().min(1));
-    for place in others.into_iter().rev() {
-        values.remove(place);
-    }
-    if let Some(value) = places.first().and_then(|place| values.get_mut(*place)) {
-        *value = new.clone();
-    }
+    let first = places.first().copied();
+    let kept = std::mem::take(values).into_iter().enumerate().filter_map(|(place, value)| {
+        if Some(place) == first {
+            Some(new.clone())
+        } else {
+            places.binary_search(&place).is_err().then_some(value)
+        }
+    });
+    *values = kept.collect();
+    places.truncate(1);
 }
 
 /// Sets a sub-attribute of a value, or all that `new` has.

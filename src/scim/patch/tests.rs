@@ -164,6 +164,8 @@ fn a_list_is_replaced_as_a_whole() {
     check(json!({"op": "replace", "path": "emails", "value": []}), json!({"emails": null}));
     check(json!({"op": "replace", "path": "emails", "value": null}), json!({"emails": null}));
     unchanged(json!({"op": "replace", "path": "emails", "value": stored()["emails"]}));
+    let reversed = json!([stored()["emails"][1], stored()["emails"][0]]);
+    unchanged(json!({"op": "replace", "path": "emails", "value": reversed}));
     // Not a value, so it must not stand for "no values".
     refused(json!({"op": "replace", "path": "emails", "value": [{}]}), "invalidValue");
     refused(json!({"op": "replace", "path": "emails", "value": [null]}), "invalidValue");
@@ -609,6 +611,25 @@ fn members_without_value_and_parts_of_members_are_refused() {
     check(json!({"op": "replace", "path": "members[value eq \"a\"].display", "value": "b"}), "mutability");
     check(json!({"op": "remove", "path": "members[value eq \"a\"].type"}), "mutability");
     check(json!({"op": "add", "path": "members[value eq \"a\"]", "value": {"type": "User"}}), "mutability");
+}
+
+#[test]
+fn a_list_that_is_replaced_keeps_what_a_client_cannot_set() {
+    let before = json!({"displayName": "G", "members": [{"value": "a", "display": "A"}, {"value": "b", "display": "B"}]});
+    let before = Resource::from_stored(&group(), before.as_object().unwrap()).unwrap();
+    let replaced = |members: Json| {
+        let operations = json!([{"op": "replace", "path": "members", "value": members}]);
+        let patch = Patch::parse(&group(), &body(&operations), &PatchRules::default()).unwrap();
+        let outcome = patch.apply(&before).unwrap();
+        (outcome.resource.to_json()["members"].clone(), outcome.changed)
+    };
+    let kept = json!([{"value": "a", "display": "A"}, {"value": "b", "display": "B"}]);
+    assert_eq!(replaced(json!([{"value": "b"}, {"value": "a"}])), (kept, false));
+    let kept = json!([{"value": "c"}, {"value": "a", "display": "A"}]);
+    assert_eq!(
+        replaced(json!([{"value": "c", "display": "C"}, {"value": "a", "display": "?"}])),
+        (kept, true)
+    );
 }
 
 /// What the plan says and what applying the whole says is the same.

@@ -27,9 +27,10 @@ impl Softenings {
         let Some(Json::Array(operations)) = member_mut(body, "Operations") else { return };
         let mut softened = Vec::with_capacity(operations.len());
         for operation in std::mem::take(operations) {
-            match operation {
-                Json::Object(operation) => self.soften_operation(resource_type, operation, &mut softened),
-                other => softened.push(other),
+            if let Json::Object(operation) = operation {
+                self.soften_operation(resource_type, operation, &mut softened);
+            } else {
+                softened.push(operation);
             }
         }
         *operations = softened;
@@ -161,12 +162,11 @@ impl Softenings {
     }
 
     fn soften_value(&self, attribute: &Attribute, value: &mut Json) {
-        match value {
-            Json::Array(items) if attribute.multi_valued => {
-                items.iter_mut().for_each(|item| self.soften_one(attribute, item));
-            }
-            single => self.soften_one(attribute, single),
-        }
+        let items = match value.as_array_mut() {
+            Some(items) if attribute.multi_valued => items.as_mut_slice(),
+            _ => std::slice::from_mut(value),
+        };
+        items.iter_mut().for_each(|item| self.soften_one(attribute, item));
     }
 
     fn soften_one(&self, attribute: &Attribute, value: &mut Json) {
