@@ -448,28 +448,31 @@ impl Complex {
         place: &Place<'_>,
         reading: Reading,
     ) -> Result<Self, ValueError> {
-        let mut complex = Self::new();
-        let mut seen: Vec<&str> = Vec::new();
+        // With the place in `order`, by which they are put in order once at the end.
+        let mut found: Vec<(usize, Arc<str>, Value)> = Vec::new();
+        let mut seen: Vec<usize> = Vec::new();
         for (name, json) in members {
-            let Some(attribute) = order.iter().find(|attribute| attribute.name.eq_ignore_ascii_case(name))
-            else {
+            let mut own = order.iter().enumerate();
+            let Some((rank, attribute)) = own.find(|(_, own)| own.name.eq_ignore_ascii_case(name)) else {
                 if reading.unknown == Unknown::Dropped {
                     continue;
                 }
                 return Err(ValueError::UnknownAttribute { place: Place::Member(place, name).to_string() });
             };
             let place = Place::Member(place, &attribute.name);
-            if seen.contains(&&*attribute.name) {
+            if seen.contains(&rank) {
                 return Err(ValueError::Twice { place: place.to_string() });
             }
-            seen.push(&attribute.name);
+            seen.push(rank);
             if attribute.mutability == Mutability::ReadOnly && !reading.keeps_read_only {
                 continue;
             }
             if let Some(value) = Value::read(attribute, json, &place, reading)? {
-                complex.set(order, attribute, value);
+                found.push((rank, Arc::clone(&attribute.name), value));
             }
         }
+        found.sort_unstable_by_key(|(rank, _, _)| *rank);
+        let complex = Self { members: found.into_iter().map(|(_, name, value)| (name, value)).collect() };
         // An object of nothing is no value, so that it lacks nothing.
         if reading.checks == Checks::Whole && !complex.is_empty() {
             complex.check_required(order, place)?;

@@ -1,8 +1,8 @@
 use super::*;
-use crate::scim::Catalog;
 use crate::scim::resource::Resource;
 use crate::scim::tests::{group, user};
 use crate::scim::value::Complex;
+use crate::scim::{Catalog, ScimError};
 use serde_json::json;
 
 const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
@@ -74,18 +74,11 @@ fn refused(operation: Json, kind: &str) {
 
 fn refused_by(rules: &PatchRules, operations: &Json, kind: &str) {
     let error = apply(operations, rules).expect_err(&operations.to_string());
-    assert_eq!(scim_type(&error.fault), kind, "{operations}: {error}");
+    assert_eq!(scim_type(error.clone()), kind, "{operations}: {error}");
 }
 
-fn scim_type(fault: &PatchFault) -> &'static str {
-    match fault {
-        PatchFault::Syntax { .. } | PatchFault::UnknownOp(_) => "invalidSyntax",
-        PatchFault::Path(PatchPathError::Filter { .. }) | PatchFault::Filter(_) => "invalidFilter",
-        PatchFault::Path(_) | PatchFault::UnresolvedPath(_) | PatchFault::NotSelectable(_) => "invalidPath",
-        PatchFault::NoTarget(_) => "noTarget",
-        PatchFault::Value(_) => "invalidValue",
-        PatchFault::Mutability { .. } => "mutability",
-    }
+fn scim_type(error: PatchError) -> &'static str {
+    ScimError::from(error).scim_type.unwrap().as_str()
 }
 
 #[test]
@@ -373,7 +366,7 @@ fn what_can_be_set_once_stays() {
         })
     };
     let check = |before: Json, operation: Json, expected: Result<Json, &str>| {
-        let found = try_on(&before, operation.clone()).map_err(|error| scim_type(&error.fault));
+        let found = try_on(&before, operation.clone()).map_err(|error| scim_type(error.clone()));
         assert_eq!(found, expected, "{operation}");
     };
     let set = json!({"serial": "1"});
@@ -481,7 +474,7 @@ fn bodies_must_be_of_the_shape() {
         json!({"schemas": [PATCH_OP], "Operations": {}}),
     ] {
         let error = Patch::parse(&user(), text.as_object().unwrap(), &PatchRules::default()).unwrap_err();
-        assert_eq!((error.operation, scim_type(&error.fault)), (None, "invalidSyntax"), "{text}");
+        assert_eq!((error.operation, scim_type(error.clone())), (None, "invalidSyntax"), "{text}");
     }
     check(json!({"OP": "add", "Path": "title", "VALUE": "T"}), json!({"title": "T"}));
 }
@@ -600,7 +593,7 @@ fn the_rest_of_a_plan_leaves_the_members_alone() {
 fn members_without_value_and_parts_of_members_are_refused() {
     let check = |operation: Json, kind: &str| {
         let error = plan(&json!([operation]), &PatchRules::default()).unwrap_err();
-        assert_eq!(scim_type(&error.fault), kind, "{operation}");
+        assert_eq!(scim_type(error.clone()), kind, "{operation}");
     };
     check(json!({"op": "add", "path": "members", "value": [{"type": "User"}]}), "invalidValue");
     check(json!({"op": "add", "path": "members", "value": [{"value": ""}]}), "invalidValue");
@@ -687,5 +680,87 @@ fn a_plan_means_what_the_patch_does() {
         let mut planned: Vec<String> = kept.into_iter().map(|(own, _)| own).collect();
         planned.sort();
         assert_eq!(planned, whole, "{operations}");
+    }
+}
+
+mod properties {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Paths and values that fit and that do not, so that most operations have an effect.
+    fn operation() -> impl Strategy<Value = Json> {
+        let op = prop_oneof![Just("add"), Just("replace"), Just("remove")];
+        let path = prop_oneof![
+            Just(None),
+            proptest::sample::select(vec![
+                "nickName",
+                "userName",
+                "title",
+                "active",
+                "name",
+                "name.familyName",
+                "emails",
+                "emails.type",
+                "emails.display",
+                "emails[type eq \"work\"]",
+                "emails[type eq \"work\"].value",
+                "emails[primary eq true].display",
+                "emails[value sw \"b\"].primary",
+                "emails[not (type pr)]",
+                "roles",
+                "roles[value eq \"a\"].display",
+                "id",
+                "groups",
+                "nope",
+            ])
+            .prop_map(Some),
+        ];
+        let text = || prop_oneof![Just("a"), Just("b"), Just("b@work"), Just("A"), Just(""), Just("work")];
+        let item = (text(), proptest::option::of(text()), proptest::option::of(any::<bool>()))
+            .prop_map(|(value, kind, primary)| json!({"value": value, "type": kind, "primary": primary}));
+        let value = prop_oneof![
+            text().prop_map(Json::from),
+            any::<bool>().prop_map(Json::from),
+            Just(Json::Null),
+            item.clone(),
+            proptest::collection::vec(item.clone(), 0..4).prop_map(Json::from),
+            (text(), proptest::collection::vec(item, 0..3)).prop_map(
+                |(text, items)| json!({"nickName": text, "name": {"givenName": text, "familyName": null}, "emails": items})
+            ),
+        ];
+        (op, path, proptest::option::of(value)).prop_map(|(op, path, value)| {
+            let mut operation = Map::new();
+            operation.insert("op".into(), op.into());
+            operation.extend(path.map(|path| ("path".to_owned(), Json::from(path))));
+            operation.extend(value.map(|value| ("value".to_owned(), value)));
+            Json::Object(operation)
+        })
+    }
+
+    fn primaries(resource: &Resource, path: &str) -> usize {
+        let attribute = user().find(path).unwrap();
+        resource.values(&attribute).filter(|value| value.is_primary()).count()
+    }
+
+    proptest! {
+        /// What comes out is a resource like any other; `changed` tells the truth; one operation done twice is done once.
+        #[test]
+        fn the_outcome_is_a_resource(operations in proptest::collection::vec(operation(), 1..4), is_soft in any::<bool>()) {
+            let rules = if is_soft { soft() } else { PatchRules::default() };
+            let before = Resource::from_stored(&user(), stored().as_object().unwrap()).unwrap();
+            let Ok(patch) = Patch::parse(&user(), &body(&Json::from(operations.clone())), &rules) else { return Ok(()) };
+            let Ok(outcome) = patch.apply(&before) else { return Ok(()) };
+            prop_assert_eq!(outcome.changed, outcome.resource != before);
+            let json = outcome.resource.to_json();
+            prop_assert_eq!(&Resource::from_stored(&user(), &json).unwrap(), &outcome.resource);
+            let echoed = Resource::parse(&user(), &json, Unknown::Refused).unwrap().replacing(&outcome.resource);
+            prop_assert_eq!(echoed.as_ref(), Ok(&outcome.resource));
+            prop_assert!(primaries(&outcome.resource, "emails") <= 1);
+            prop_assert!(primaries(&outcome.resource, "roles") <= 1);
+            prop_assert_eq!(&json["id"], "1");
+            if let ([_], Ok(again)) = (operations.as_slice(), patch.apply(&outcome.resource)) {
+                prop_assert!(!again.changed, "{:?}", again.resource.to_json());
+            }
+        }
     }
 }
