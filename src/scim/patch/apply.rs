@@ -141,6 +141,10 @@ impl Application<'_> {
             (Action::Add(new) | Action::Replace(new), sub) => {
                 let write = |complex: &mut Complex| write(attribute.attribute(), complex, sub, new);
                 each(&mut values, &places, write).map_err(fixed)?;
+                // What was made for the filter must be what the filter is about.
+                if is_new && !values.last().is_some_and(is_selected) {
+                    return Err(PatchFault::NoTarget(target.to_string()));
+                }
             }
         }
         if !matches!(action, Action::Remove | Action::RemoveValues(_)) {
