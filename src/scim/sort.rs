@@ -9,6 +9,7 @@ use super::schema::{Mutability, Returned};
 use super::value::Value;
 use std::cmp::Ordering;
 use std::fmt;
+use std::sync::Arc;
 
 /// By what resources are sorted. Where they are alike, by `id`, always ascending, so that pages do not overlap.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,6 +97,26 @@ impl Sort {
         if is_hidden { Err(SortError::Hidden(attribute.to_string())) } else { Ok(Self { attribute, order }) }
     }
 
+    /// Sorts resources of several types together, as at the root: each type by its attribute of that path. One that lacks it has no
+    /// value there ([`SortKey::Missing`]); if all lack it, it is an error.
+    ///
+    /// # Errors
+    /// [`SortError`].
+    pub fn resolve_each(
+        sort_by: &str,
+        order: SortOrder,
+        all: &[Arc<ResourceType>],
+    ) -> Result<Vec<Option<Self>>, SortError> {
+        let path = AttrPath::parse(sort_by)?;
+        let has_path = |resource_type: &Arc<ResourceType>| resource_type.resolve(&path).is_ok();
+        let is_known = all.iter().any(has_path);
+        let resolve = |resource_type: &Arc<ResourceType>| {
+            let is_lacking = is_known && !has_path(resource_type);
+            if is_lacking { Ok(None) } else { Self::resolve(sort_by, order, resource_type).map(Some) }
+        };
+        all.iter().map(resolve).collect()
+    }
+
     /// The attribute, never complex.
     pub fn attribute(&self) -> &AttributeRef {
         &self.attribute
@@ -166,7 +187,7 @@ impl SortKey {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::user;
+    use super::super::tests::{group, user};
     use super::*;
     use serde_json::{Value as Json, json};
 
@@ -219,6 +240,20 @@ mod tests {
         check("a b", AttrPathError::BadName("a b".into()).into());
         check("name", SortError::Complex("name".into()));
         check("password", SortError::Hidden("password".into()));
+    }
+
+    #[test]
+    fn over_several_types_one_may_lack_the_attribute() {
+        let both = [user(), group()];
+        let check = |sort_by: &str, expected: Option<[bool; 2]>| {
+            let sorts = Sort::resolve_each(sort_by, SortOrder::Ascending, &both).ok();
+            assert_eq!(sorts.map(|sorts| [sorts[0].is_some(), sorts[1].is_some()]), expected, "{sort_by}");
+        };
+        check("displayName", Some([true, true]));
+        check("userName", Some([true, false]));
+        check("members", Some([false, true]));
+        check("nope", None);
+        check("password", None);
     }
 
     #[test]

@@ -259,18 +259,15 @@ impl BulkRun {
         };
         let mut paths = Vec::new();
         for (name, value) in &work.data {
-            match value {
-                // An extension, whose attributes are members of its object.
-                Json::Object(members) if name.contains(':') => {
-                    let deferred = members.iter().filter(|(name, value)| has_deferred(name, value));
-                    paths.extend(
-                        deferred.map(|(attribute, _)| MemberPath { extension: Some(name), attribute }),
-                    );
-                }
-                value if has_deferred(name, value) => {
-                    paths.push(MemberPath { extension: None, attribute: name });
-                }
-                _ => {}
+            // An extension has its attributes as members of its object.
+            if let Json::Object(members) = value
+                && name.contains(':')
+            {
+                let deferred = members.iter().filter(|(name, value)| has_deferred(name, value));
+                let extension = Some(name);
+                paths.extend(deferred.map(|(attribute, _)| MemberPath { extension, attribute }));
+            } else if has_deferred(name, value) {
+                paths.push(MemberPath { extension: None, attribute: name });
             }
         }
         paths
