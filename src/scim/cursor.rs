@@ -143,6 +143,10 @@ mod tests {
         ] {
             assert_eq!(open(&other, &cursor), Err(CursorError::Invalid), "{other:?}");
         }
+        // Parts that are alike once they are joined.
+        let one = CursorScope { tenant: "t", resource_type: "a\u{1}b", ..SCOPE };
+        let other = CursorScope { tenant: "t\u{1}a", resource_type: "b", ..SCOPE };
+        assert_eq!(open(&other, &KEY.seal(&one, b"x", EXPIRES)), Err(CursorError::Invalid));
         let other_key = CursorKey::new([8; 32]);
         assert_eq!(other_key.open(&SCOPE, &cursor, UnixTime::from_secs(0)), Err(CursorError::Invalid));
         assert!(!format!("{KEY:?}").contains('7'));

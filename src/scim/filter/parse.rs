@@ -454,7 +454,8 @@ mod tests {
         assert_eq!(parse("(e[a pr])"), Ok(()));
         assert_eq!(parse("(((a pr)))"), Err(FilterError::TooDeep { limit: 2, column: 3 }));
         assert_eq!(parse("((e[a pr]))"), Err(FilterError::TooDeep { limit: 2, column: 4 }));
-        assert_eq!(parse("(a pr)and(b pr)"), Ok(()));
+        let flat = FilterSyntax { max_depth: 1, ..FilterSyntax::default() };
+        assert!(Filter::parse("(a pr) and not (b pr) and c[d pr] and (e pr)", &flat).is_ok());
     }
 
     proptest! {

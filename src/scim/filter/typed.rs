@@ -271,6 +271,7 @@ mod tests {
     use super::super::FilterSyntax;
     use super::*;
     use crate::scim::date_time::DateTimeError;
+    use crate::scim::schema::Attribute;
     use crate::scim::tests::{group, user};
 
     fn resolve(text: &str) -> Result<TypedFilter, FilterError> {
@@ -304,6 +305,16 @@ mod tests {
         );
         let manager = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager";
         check(&format!("{manager} eq \"26\""), &format!("{manager}.value"), Operator::Equal, text("26"));
+    }
+
+    #[test]
+    fn binary_values_have_their_case() {
+        // caseExact is false where the schema does not say, but base64 without its case is another value.
+        let attribute = AttributeRef::new(None, Arc::new(Attribute::new("key", DataType::Binary)));
+        let literal = Literal::String("QQ==".to_owned());
+        let comparison = super::compare(attribute, Operator::Equal, &literal);
+        let is_kept = |operand: &Operand| *operand == Operand::Text("QQ==".to_owned());
+        assert!(matches!(comparison, Ok(TypedFilter::Compare(comparison)) if is_kept(&comparison.operand)));
     }
 
     #[test]
