@@ -13,6 +13,7 @@
 //! | `request` | one request from head to decision, in virtual time |
 //! | `scores` | the table of `docs/vectors.md` |
 //! | `second_opinion` | every verdict compared with jwt-simple's |
+//! | `softenings` | the documented tables of what SCIM profiles soften |
 //! | `vectors_jws` | whole tokens: Wycheproof, RFC 7520, RFC 8037 |
 //! | `vectors_raw` | bare signatures: Wycheproof, every algorithm |
 //! | `verifier` | the path from a token and a key set to a verdict |
@@ -43,6 +44,7 @@ mod repeated;
 mod request;
 mod scores;
 mod second_opinion;
+mod softenings;
 mod vectors_jws;
 mod vectors_raw;
 mod verifier;
