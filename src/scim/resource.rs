@@ -224,6 +224,22 @@ impl Resource {
         value
     }
 
+    /// Takes the values of an attribute such as `members` out, each once by its sub-attribute `value`: what a store keeps in a table
+    /// of their own.
+    ///
+    /// # Errors
+    /// [`ValueError::Missing`] if one has no `value`.
+    pub fn take_members(&mut self, attribute: &AttributeRef) -> Result<Vec<Complex>, ValueError> {
+        let path = attribute.to_string();
+        self.take(attribute).map_or(Ok(Vec::new()), |value| value.into_members(&path))
+    }
+
+    /// The attributes whose values are others than in `other`: what an audit record names.
+    pub fn differences(&self, other: &Self) -> Vec<AttributeRef> {
+        let differs = |attribute: &AttributeRef| self.get(attribute) != other.get(attribute);
+        self.resource_type.all_attributes().filter(differs).collect()
+    }
+
     /// Sets `id`.
     pub fn set_id(&mut self, id: &str) {
         self.set_core("id", Value::String(id.to_owned()));
@@ -570,6 +586,33 @@ mod tests {
         assert_eq!(texts(&format!("{ENTERPRISE}:manager.displayName")), ["M"]);
         assert_eq!(texts("schemas"), [USER, ENTERPRISE]);
         assert_eq!(texts("title"), [""; 0]);
+    }
+
+    #[test]
+    fn members_are_taken_out_each_once() {
+        let members = group().find("members").unwrap();
+        let take = |json: Json| {
+            let stored = json!({"displayName": "G", "members": json});
+            let mut group = Resource::from_stored(&group(), stored.as_object().unwrap()).unwrap();
+            let taken = group.take_members(&members)?;
+            assert_eq!(group.get(&members), None);
+            Ok(taken.iter().map(Complex::to_json).collect::<Json>())
+        };
+        let two = json!([{"value": "a", "type": "User"}, {"value": "b"}]);
+        assert_eq!(take(json!([two[0], two[1], {"value": "a"}])), Ok(two));
+        assert_eq!(take(json!([])), Ok(json!([])));
+        let place = "members[1].value".to_owned();
+        assert_eq!(take(json!([{"value": "a"}, {"type": "User"}])), Err(ValueError::Missing { place }));
+    }
+
+    #[test]
+    fn differences_are_named() {
+        let mut other = stored();
+        let department = user().find(&format!("{ENTERPRISE}:department")).unwrap();
+        other.set(&department, Some(Value::String("S".into())));
+        other.set(&user().find("emails").unwrap(), None);
+        let names: Vec<String> = stored().differences(&other).iter().map(ToString::to_string).collect();
+        assert_eq!(names, ["emails".to_owned(), format!("{ENTERPRISE}:department")]);
     }
 
     #[test]

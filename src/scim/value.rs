@@ -4,7 +4,7 @@ use super::date_time::{DateTime, DateTimeError};
 use super::schema::{Attribute, DataType, Mutability};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value as Json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -415,6 +415,22 @@ impl Value {
         Ok(Some(value))
     }
 
+    /// The values of an attribute such as `members`, each once by its sub-attribute `value`, which each must have.
+    pub(super) fn into_members(self, path: &str) -> Result<Vec<Complex>, ValueError> {
+        let mut seen = HashSet::new();
+        let mut members = Vec::new();
+        for (index, item) in self.into_items().into_iter().enumerate() {
+            let value = item.as_complex().and_then(|complex| complex.get(VALUE)).and_then(Self::as_str);
+            let value = value.filter(|value| !value.is_empty()).map(str::to_owned);
+            let value =
+                value.ok_or_else(|| ValueError::Missing { place: format!("{path}[{index}].{VALUE}") })?;
+            if let (Self::Complex(complex), true) = (item, seen.insert(value)) {
+                members.push(complex);
+            }
+        }
+        Ok(members)
+    }
+
     /// Whether it is a complex value with `primary` true.
     pub(super) fn is_primary(&self) -> bool {
         self.as_complex().and_then(|complex| complex.get(PRIMARY)).and_then(Self::as_bool) == Some(true)
@@ -428,6 +444,8 @@ impl Value {
 
 /// The sub-attribute that at most one value of an attribute has as true (RFC 7643 section 2.4).
 pub(super) const PRIMARY: &str = "primary";
+/// The sub-attribute that says what a complex value is (RFC 7643 section 2.4).
+pub(super) const VALUE: &str = "value";
 
 impl Complex {
     /// Reads the object of the attributes `order`.

@@ -3,7 +3,7 @@
 use super::Fixed;
 use crate::scim::caseless::fold_case;
 use crate::scim::schema::{Attribute, Mutability};
-use crate::scim::value::{Complex, PRIMARY, Value};
+use crate::scim::value::{Complex, PRIMARY, VALUE, Value};
 use std::collections::HashMap;
 
 /// Values, found by what makes them the same. That is the sub-attribute `value`, told apart by `type` where both values have
@@ -14,8 +14,6 @@ pub(super) struct Items<'a> {
     places: HashMap<String, Vec<usize>>,
 }
 
-/// The sub-attribute that says what a complex value is.
-pub(super) const VALUE: &str = "value";
 const TYPE: &str = "type";
 
 impl<'a> Items<'a> {

@@ -1,10 +1,9 @@
 //! A PATCH divided: what it does to members that a store keeps apart, and the rest.
 
-use super::items::VALUE;
 use super::{Action, Change, Fixed, Patch, PatchError, PatchFault, Target};
 use crate::scim::filter::TypedFilter;
 use crate::scim::resource_type::AttributeRef;
-use crate::scim::value::{Complex, Value, ValueError};
+use crate::scim::value::{Complex, VALUE, Value};
 
 /// What a PATCH does, so that the members need not be loaded.
 #[derive(Debug, Clone)]
@@ -84,14 +83,14 @@ fn divide(
     let operation = change.operation;
     match (change.target, change.action) {
         (Target::Attribute(_), Action::Add(values)) => {
-            members.push(MemberChange::Add(complexes(values, &path)?));
+            members.push(MemberChange::Add(values.into_members(&path)?));
         }
         (Target::Attribute(_), Action::Replace(values)) => {
-            members.push(MemberChange::ReplaceAll(complexes(values, &path)?));
+            members.push(MemberChange::ReplaceAll(values.into_members(&path)?));
         }
         (Target::Attribute(_), Action::Remove) => members.push(MemberChange::Clear),
         (Target::Attribute(_), Action::RemoveValues(values)) => {
-            let values = complexes(Value::Many(values), &path)?.iter().filter_map(value_of).collect();
+            let values = Value::Many(values).into_members(&path)?.iter().filter_map(value_of).collect();
             members.push(MemberChange::Remove { values, must_exist: None });
         }
         (Target::Items { selection: Some(selection), sub_attribute: None, .. }, action) => {
@@ -100,7 +99,7 @@ fn divide(
                 Action::Replace(new) => (Some(new), creates_missing),
                 Action::Add(_) => return Err(PatchFault::Mutability { path, reason: Fixed::Immutable }),
             };
-            let new = new.map(|new| complexes(new, &path)).transpose()?;
+            let new = new.map(|new| new.into_members(&path)).transpose()?;
             let must_exist = (!may_be_missing).then_some(MustExist { operation, path });
             members.push(match selection.listed() {
                 Some(values) => MemberChange::Remove { values: once(values), must_exist },
@@ -113,23 +112,8 @@ fn divide(
     Ok(())
 }
 
-/// Members, each once; of two with the same `value` the first.
-fn complexes(values: Value, path: &str) -> Result<Vec<Complex>, PatchFault> {
-    let mut seen = std::collections::HashSet::new();
-    let mut found = Vec::new();
-    for (index, value) in values.into_items().into_iter().enumerate() {
-        let Value::Complex(complex) = value else { continue };
-        let place = || format!("{path}[{index}].{VALUE}");
-        let id = value_of(&complex).ok_or_else(|| ValueError::Missing { place: place() })?;
-        if seen.insert(id) {
-            found.push(complex);
-        }
-    }
-    Ok(found)
-}
-
 fn value_of(complex: &Complex) -> Option<String> {
-    complex.get(VALUE).and_then(Value::as_str).map(str::to_owned).filter(|value| !value.is_empty())
+    complex.get(VALUE).and_then(Value::as_str).map(str::to_owned)
 }
 
 fn once(values: Vec<String>) -> Vec<String> {
