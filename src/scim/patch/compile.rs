@@ -8,6 +8,7 @@ use crate::scim::resource_type::{AttributeRef, ResourceType, SCHEMAS, Unresolved
 use crate::scim::schema::{Attribute, Mutability};
 use crate::scim::value::{Place, Reading, Unknown, Value, ValueError, wrong_type};
 use serde_json::{Map, Value as Json};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Adds the changes of one operation to `changes`.
@@ -71,6 +72,7 @@ impl Compiler<'_> {
 
     /// The members of an object that is laid upon the resource.
     fn resource(&mut self, write: Write, members: &Map<String, Json>) -> Result<(), PatchFault> {
+        check_once(members, &Place::Root)?;
         for (name, value) in members {
             if let Some(extension) = self.resource_type.extension(name) {
                 let urn = Arc::clone(&extension.schema.id);
@@ -96,6 +98,7 @@ impl Compiler<'_> {
     fn extension(&mut self, write: Write, urn: &Arc<str>, value: &Json) -> Result<(), PatchFault> {
         let place = Place::Extension(urn);
         let members = value.as_object().ok_or_else(|| wrong_type(&place, "an object", value))?;
+        check_once(members, &place)?;
         let Some(extension) = self.resource_type.extension(urn) else { return Ok(()) };
         for (name, value) in members {
             match extension.schema.attribute(name) {
@@ -177,6 +180,7 @@ impl Compiler<'_> {
         place: &Place<'_>,
     ) -> Result<(), PatchFault> {
         let members = value.as_object().ok_or_else(|| wrong_type(place, "an object", value))?;
+        check_once(members, place)?;
         for (name, value) in members {
             match attribute.sub(name) {
                 Ok(sub) if sub.definition().mutability == Mutability::ReadOnly => {}
@@ -388,6 +392,15 @@ fn check_writable(attribute: &AttributeRef) -> Result<(), PatchFault> {
     match of.into_iter().flatten().any(|definition| definition.mutability == Mutability::ReadOnly) {
         true => Err(PatchFault::Mutability { path: attribute.to_string(), reason: Fixed::ReadOnly }),
         false => Ok(()),
+    }
+}
+
+/// Whether no two names differ in case alone: another reader might take the other one.
+fn check_once(members: &Map<String, Json>, place: &Place<'_>) -> Result<(), ValueError> {
+    let mut seen = HashSet::with_capacity(members.len());
+    match members.keys().find(|name| !seen.insert(name.to_ascii_lowercase())) {
+        Some(name) => Err(ValueError::Twice { place: Place::Member(place, name).to_string() }),
+        None => Ok(()),
     }
 }
 

@@ -11,7 +11,16 @@ use std::collections::HashMap;
 pub(super) struct Items<'a> {
     attribute: &'a Attribute,
     values: Vec<Value>,
-    places: HashMap<String, Vec<usize>>,
+    places: HashMap<Key, Vec<usize>>,
+}
+
+/// Equal for values that may be the same.
+#[derive(PartialEq, Eq, Hash)]
+enum Key {
+    /// The text that the value is, or its sub-attribute `value`; folded if case does not count.
+    Text(String),
+    /// All of it, as JSON.
+    Whole(String),
 }
 
 const TYPE: &str = "type";
@@ -56,20 +65,20 @@ impl<'a> Items<'a> {
         places.iter().copied().find(|place| self.values.get(*place).is_some_and(|own| self.fits(own, value)))
     }
 
-    /// Equal for values that may be the same.
-    fn key(&self, value: &Value) -> String {
+    fn key(&self, value: &Value) -> Key {
         let fold = |attribute: &Attribute, text: &str| {
-            if attribute.case_exact { text.to_owned() } else { fold_case(text) }
+            Key::Text(if attribute.case_exact { text.to_owned() } else { fold_case(text) })
         };
-        let Value::Complex(complex) = value else {
-            return value
-                .as_str()
-                .map_or_else(|| value.to_json().to_string(), |text| fold(self.attribute, text));
+        let (definition, text) = match value.as_complex() {
+            None => (Some(self.attribute), value.as_str()),
+            Some(complex) => (
+                self.attribute.sub_attribute(VALUE).map(|definition| &**definition),
+                complex.get(VALUE).and_then(Value::as_str),
+            ),
         };
-        let by_value = self.attribute.sub_attribute(VALUE).zip(complex.get(VALUE));
-        match by_value.and_then(|(definition, value)| Some((definition, value.as_str()?))) {
+        match definition.zip(text) {
             Some((definition, text)) => fold(definition, text),
-            None => value.to_json().to_string(),
+            None => Key::Whole(value.to_json().to_string()),
         }
     }
 

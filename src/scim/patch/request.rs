@@ -23,12 +23,13 @@ pub(super) struct Operation<'j> {
 /// The operations of a body; at least one.
 pub(super) fn operations(body: &Map<String, Json>) -> Result<Vec<Operation<'_>>, PatchError> {
     let fail = |operation| move |fault| PatchError { operation, fault };
-    let schemas = member(body, "schemas").and_then(Json::as_array);
+    let schemas = member(body, "schemas").map_err(fail(None))?.and_then(Json::as_array);
     if !schemas.is_some_and(|all| all.iter().any(is_patch_op)) {
         let expected = "an array with \"urn:ietf:params:scim:api:messages:2.0:PatchOp\"";
         return Err(fail(None)(PatchFault::Syntax { member: "schemas", expected }));
     }
-    let operations = member(body, "Operations").and_then(Json::as_array).filter(|all| !all.is_empty());
+    let operations = member(body, "Operations").map_err(fail(None))?;
+    let operations = operations.and_then(Json::as_array).filter(|all| !all.is_empty());
     let expected = "an array of at least one operation";
     let operations =
         operations.ok_or_else(|| fail(None)(PatchFault::Syntax { member: "Operations", expected }))?;
@@ -38,8 +39,8 @@ pub(super) fn operations(body: &Map<String, Json>) -> Result<Vec<Operation<'_>>,
 fn operation(json: &Json) -> Result<Operation<'_>, PatchFault> {
     let syntax = |member, expected| PatchFault::Syntax { member, expected };
     let members = json.as_object().ok_or_else(|| syntax("operation", "an object"))?;
-    let op = member(members, "op").and_then(Json::as_str).ok_or_else(|| syntax("op", "a string"))?;
-    let path = match member(members, "path") {
+    let op = member(members, "op")?.and_then(Json::as_str).ok_or_else(|| syntax("op", "a string"))?;
+    let path = match member(members, "path")? {
         None | Some(Json::Null) => None,
         Some(path) => Some(path.as_str().ok_or_else(|| syntax("path", "a string"))?),
     };
@@ -49,14 +50,16 @@ fn operation(json: &Json) -> Result<Operation<'_>, PatchFault> {
         "replace" => Op::Replace,
         _ => return Err(PatchFault::UnknownOp(op.to_owned())),
     };
-    Ok(Operation { op, path, value: member(members, "value") })
+    Ok(Operation { op, path, value: member(members, "value")? })
 }
 
 /// A member by its name, without regard to case, as names of attributes are (RFC 7643 section 2.1).
-fn member<'j>(members: &'j Map<String, Json>, name: &str) -> Option<&'j Json> {
-    let other_case =
-        || members.iter().find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value);
-    members.get(name).or_else(other_case)
+fn member<'j>(members: &'j Map<String, Json>, name: &'static str) -> Result<Option<&'j Json>, PatchFault> {
+    let mut found = members.iter().filter(|(own, _)| own.eq_ignore_ascii_case(name));
+    match (found.next(), found.next()) {
+        (_, Some(_)) => Err(PatchFault::Syntax { member: name, expected: "it once, without regard to case" }),
+        (first, None) => Ok(first.map(|(_, value)| value)),
+    }
 }
 
 fn is_patch_op(urn: &Json) -> bool {

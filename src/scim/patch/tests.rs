@@ -425,6 +425,11 @@ fn values_must_fit() {
         refused(json!({"op": op, "path": "schemas", "value": ["urn:x:y"]}), "invalidValue");
         refused(json!({"op": op}), "invalidValue");
         refused(json!({"op": op, "value": "x"}), "invalidValue");
+        refused(json!({"op": op, "value": {"nickName": "x", "nickname": "y"}}), "invalidValue");
+        refused(
+            json!({"op": op, "path": "name", "value": {"givenName": "x", "GivenName": "y"}}),
+            "invalidValue",
+        );
         refused(json!({"op": op, "value": {"nope": 1}}), "invalidValue");
         refused(json!({"op": op, "value": {"name.givenName": "x"}}), "invalidValue");
         refused(json!({"op": op, "value": {ENTERPRISE: {"nope": 1}}}), "invalidValue");
@@ -464,6 +469,7 @@ fn bodies_must_be_of_the_shape() {
         json!({"op": "move", "path": "nickName"}),
         json!({"op": "Replace", "path": "nickName", "value": "x"}),
         json!({"op": "replace", "path": 1, "value": "x"}),
+        json!({"op": "replace", "path": "nickName", "Path": "title", "value": "x"}),
     ] {
         refused(operation, "invalidSyntax");
     }
