@@ -145,6 +145,9 @@ impl Choice {
         attribute: &AttributeRef,
         (schema_named, schema_excluded): (bool, bool),
     ) -> Option<Kept> {
+        if attribute.is_hidden() {
+            return None;
+        }
         let definition = attribute.attribute();
         let is_named = self.named.has(attribute);
         let is_excluded = schema_excluded || self.excluded.has(attribute);
@@ -164,6 +167,9 @@ impl Choice {
         let is_whole = is_named || schema_named || !self.named.has_part_of(attribute);
         let subs = definition.sub_attributes.iter().filter(|sub| {
             let Ok(path) = attribute.sub(&sub.name) else { return false };
+            if path.is_hidden() {
+                return false;
+            }
             match sub.returned {
                 Returned::Always => true,
                 Returned::Never => false,
@@ -286,6 +292,7 @@ impl Serialize for Members<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::schema::{DataType, Mutability};
     use super::super::tests::{group, user};
     use super::*;
     use serde_json::json;
@@ -384,8 +391,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_write_only_is_never_returned() {
+        let mut secret = Attribute::new("secret", DataType::String);
+        secret.mutability = Mutability::WriteOnly;
+        let attribute = AttributeRef::new(None, Arc::new(secret));
+        let named = Names { schemas: Vec::new(), attributes: vec![attribute.clone()] };
+        let choice = Choice { is_explicit: true, named, excluded: Names::default() };
+        assert_eq!(choice.keep_one(&attribute, (false, false)), None);
+    }
+
+    #[test]
     fn what_is_returned_on_request_must_be_named() {
-        let mut secret = Attribute::new("secret", super::super::schema::DataType::String);
+        let mut secret = Attribute::new("secret", DataType::String);
         secret.returned = Returned::Request;
         let attribute = AttributeRef::new(None, Arc::new(secret));
         let choice = |named: &[AttributeRef]| Choice {

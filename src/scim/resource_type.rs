@@ -1,7 +1,7 @@
 //! Resource types: RFC 7643 section 6; and what a path to an attribute means in one.
 
 use super::attr_path::AttrPath;
-use super::schema::{Attribute, Schema, Uniqueness};
+use super::schema::{Attribute, Mutability, Returned, Schema, Uniqueness};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
@@ -226,6 +226,14 @@ impl AttributeRef {
             Some(sub) => Ok(Self { sub_attribute: Some(Arc::clone(sub)), ..whole }),
             None => Err(UnresolvedPath::UnknownAttribute(format!("{whole}.{name}"))),
         }
+    }
+
+    /// Whether a client never sees it. It must not learn by filters or by order what it holds either.
+    pub fn is_hidden(&self) -> bool {
+        let parts = [Some(&self.attribute), self.sub_attribute.as_ref()];
+        parts.into_iter().flatten().any(|definition| {
+            definition.returned == Returned::Never || definition.mutability == Mutability::WriteOnly
+        })
     }
 
     /// The attribute without the sub-attribute.

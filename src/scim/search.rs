@@ -1,5 +1,7 @@
 //! What is searched for: RFC 7644 sections 3.4.2 (in a URL) and 3.4.3 (in a body).
 
+use super::filter::{Filter, FilterError, FilterSyntax};
+use super::list::{PageLimits, Paging, PagingError};
 use super::sort::SortOrder;
 use serde_json::{Map, Value as Json};
 
@@ -171,6 +173,24 @@ impl SearchRequest {
     }
 }
 
+impl SearchRequest {
+    /// The filter, read; held against a resource type it says what is meant.
+    ///
+    /// # Errors
+    /// [`FilterError`]; a filter that is empty is at fault too.
+    pub fn parse_filter(&self, syntax: &FilterSyntax) -> Result<Option<Filter>, FilterError> {
+        self.filter.as_deref().map(|filter| Filter::parse(filter, syntax)).transpose()
+    }
+
+    /// Which page is asked for.
+    ///
+    /// # Errors
+    /// As [`Paging::new`].
+    pub fn paging(&self, limits: PageLimits) -> Result<Paging, PagingError> {
+        Paging::new(self.start_index, self.count, self.cursor.as_deref(), limits)
+    }
+}
+
 fn parameter(name: &str) -> Option<&'static str> {
     PARAMETERS.into_iter().find(|parameter| parameter.eq_ignore_ascii_case(name))
 }
@@ -261,6 +281,19 @@ mod tests {
             "cursor=VZUTiyhEQJ94IR&sortBy=",
             SearchRequest { cursor: Some("VZUTiyhEQJ94IR".into()), ..none() },
         );
+    }
+
+    #[test]
+    fn no_filter_is_not_an_empty_filter() {
+        let parse = |query: &str| {
+            let search = SearchRequest::from_query(query).unwrap();
+            search
+                .parse_filter(&FilterSyntax::default())
+                .map(|filter| filter.map(|filter| filter.to_string()))
+        };
+        assert_eq!(parse("count=1"), Ok(None));
+        assert_eq!(parse("filter=title+PR"), Ok(Some("title pr".into())));
+        assert!(parse("filter=").is_err() && parse("filter=%20").is_err());
     }
 
     #[test]

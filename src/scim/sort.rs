@@ -5,7 +5,6 @@ use super::caseless::fold_case;
 use super::date_time::DateTime;
 use super::resource::Resource;
 use super::resource_type::{AttributeRef, ResourceType, UnresolvedPath};
-use super::schema::{Mutability, Returned};
 use super::value::Value;
 use std::cmp::Ordering;
 use std::fmt;
@@ -90,11 +89,11 @@ impl Sort {
         if attribute.definition().is_complex() {
             attribute = attribute.sub("value").map_err(|_| SortError::Complex(attribute.to_string()))?;
         }
-        let parts = [Some(attribute.attribute()), attribute.sub_attribute()];
-        let is_hidden = parts.into_iter().flatten().any(|definition| {
-            definition.returned == Returned::Never || definition.mutability == Mutability::WriteOnly
-        });
-        if is_hidden { Err(SortError::Hidden(attribute.to_string())) } else { Ok(Self { attribute, order }) }
+        if attribute.is_hidden() {
+            Err(SortError::Hidden(attribute.to_string()))
+        } else {
+            Ok(Self { attribute, order })
+        }
     }
 
     /// Sorts resources of several types together, as at the root: each type by its attribute of that path. One that lacks it has no

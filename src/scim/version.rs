@@ -49,6 +49,13 @@ impl Version {
     }
 }
 
+impl From<u64> for Version {
+    /// For who counts versions.
+    fn from(number: u64) -> Self {
+        Self(number.to_string())
+    }
+}
+
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "W/\"{}\"", self.0)
@@ -178,6 +185,7 @@ mod tests {
     #[test]
     fn a_version_is_a_weak_entity_tag() {
         assert_eq!(version("a1").to_string(), "W/\"a1\"");
+        assert_eq!(Version::from(7).to_string(), "W/\"7\"");
         assert_eq!(Version::parse("W/\"a1\""), Ok(version("a1")));
         assert_eq!(Version::parse("\"a1\""), Ok(version("a1")));
         assert_eq!(Version::new("a\"b"), None);

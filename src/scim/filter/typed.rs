@@ -5,7 +5,7 @@ use crate::scim::attr_path::AttrPath;
 use crate::scim::caseless::fold_case;
 use crate::scim::date_time::DateTime;
 use crate::scim::resource_type::{AttributeRef, ResourceType, UnresolvedPath};
-use crate::scim::schema::{DataType, Mutability, Returned};
+use crate::scim::schema::DataType;
 use std::sync::Arc;
 
 /// A filter whose attributes exist, and whose operators and literals fit them.
@@ -106,6 +106,20 @@ impl TypedFilter {
     }
 }
 
+impl TypedFilter {
+    /// The attributes that the filter asks about, some maybe twice; those before brackets without those inside. What is not
+    /// among them need not be read.
+    pub fn attributes(&self) -> Vec<&AttributeRef> {
+        match self {
+            Self::And(filters) | Self::Or(filters) => filters.iter().flat_map(Self::attributes).collect(),
+            Self::Not(filter) => filter.attributes(),
+            Self::Compare(comparison) => vec![&comparison.attribute],
+            Self::Present(attribute) | Self::ValuePath { attribute, .. } => vec![attribute],
+            Self::Constant(_) => Vec::new(),
+        }
+    }
+}
+
 /// What paths are relative to.
 enum Scope<'s> {
     Resources {
@@ -178,13 +192,12 @@ fn not(filter: TypedFilter) -> TypedFilter {
     TypedFilter::Not(Box::new(filter))
 }
 
-/// Whether a client may learn by filters what the attribute holds: not if it may never see it.
 fn check_filterable(attribute: &AttributeRef) -> Result<(), FilterError> {
-    let parts = [Some(attribute.attribute()), attribute.sub_attribute()];
-    let is_hidden = parts.into_iter().flatten().any(|definition| {
-        definition.returned == Returned::Never || definition.mutability == Mutability::WriteOnly
-    });
-    if is_hidden { Err(FilterError::NotFilterable { path: attribute.to_string() }) } else { Ok(()) }
+    if attribute.is_hidden() {
+        Err(FilterError::NotFilterable { path: attribute.to_string() })
+    } else {
+        Ok(())
+    }
 }
 
 fn compare(
@@ -390,6 +403,15 @@ mod tests {
         assert!(
             matches!(*filter, TypedFilter::Compare(Comparison { attribute: inner, .. }) if inner == attribute)
         );
+    }
+
+    #[test]
+    fn a_filter_says_what_it_asks_about() {
+        let filter =
+            resolve("id pr and not (emails[type eq \"work\"] or NAME.givenName ne null or emails eq \"x\")");
+        let filter = filter.unwrap();
+        let attributes: Vec<String> = filter.attributes().into_iter().map(ToString::to_string).collect();
+        assert_eq!(attributes, ["id", "emails", "name.givenName", "emails.value"]);
     }
 
     #[test]
