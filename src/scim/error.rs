@@ -221,7 +221,7 @@ impl From<CursorError> for ScimError {
 
 impl From<PagingError> for ScimError {
     fn from(error: PagingError) -> Self {
-        let PagingError::CountOutOfRange { .. } = &error;
+        let PagingError::CountTooSmall { .. } = &error;
         Self::bad_request(ScimType::InvalidCount, error.to_string())
     }
 }
