@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-/// `[URI ":"] ATTRNAME ["." ATTRNAME]`, as written: what it names is found by a resource type, without regard to case.
+/// `[URI ":"] ATTRNAME ["." ATTRNAME]`, as written: what it names is found by a resource type, without regard to
+/// case.
 ///
 /// The URN of a schema alone is no such path, though it may look like one (`…:2.0:User`): who takes both compares
 /// with the schemas first.

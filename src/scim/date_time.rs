@@ -36,7 +36,8 @@ impl DateTime {
     pub const MAX: Self = Self(253_402_300_799_999_999);
 
     /// Parses `YYYY-MM-DDThh:mm:ss[.fraction][Z|±hh:mm]`. A fraction may have any number of digits; those below
-    /// microseconds are dropped. Without a zone it is UTC: `xsd:dateTime` lets it out, and says nothing of its meaning.
+    /// microseconds are dropped. Without a zone it is UTC: `xsd:dateTime` lets it out, and says nothing of its
+    /// meaning.
     ///
     /// # Errors
     /// [`DateTimeError`].
@@ -159,8 +160,8 @@ fn days_of_month(year: i64, month: i64) -> i64 {
     }
 }
 
-/// Days from 1970-01-01 to a day of the Gregorian calendar, counted in years that begin in March, so that a leap day is
-/// a year's last.
+/// Days from 1970-01-01 to a day of the Gregorian calendar, counted in years that begin in March, so that a leap day
+/// is a year's last.
 fn days(year: i64, month: i64, day: i64) -> i64 {
     let [year, month, day] = [year, month, day].map(Saturating);
     let year = if month.0 <= 2 { year - Saturating(1) } else { year };

@@ -1,4 +1,4 @@
-//! What a service tells of itself: RFC 7644 section 4, RFC 7643 sections 5 to 7, RFC 9865 section 3.
+//! What a service tells of itself: RFC 7644 section 4, RFC 7643 sections 5 to 7, RFC 9865 section 4.
 
 use super::bulk::BulkLimits;
 use super::catalog::Catalog;
@@ -28,7 +28,8 @@ impl<'c> Discovery<'c> {
         Self { catalog, base_url }
     }
 
-    /// A filter is refused at these endpoints (RFC 7644 section 4), so that nobody takes everything for what was asked for.
+    /// A filter is refused at these endpoints (RFC 7644 section 4), so that nobody takes everything for what was
+    /// asked for.
     ///
     /// # Errors
     /// 403.

@@ -29,7 +29,7 @@ pub struct ScimError {
     pub detail: String,
 }
 
-/// `scimType` (RFC 7644 section 3.12, table 9; RFC 9865 section 4).
+/// `scimType` (RFC 7644 section 3.12, table 9; RFC 9865 section 2.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ScimType {

@@ -43,9 +43,9 @@ pub enum PagingError {
 }
 
 impl Paging {
-    /// What the parameters ask for. By index nothing is an error: a `startIndex` below 1 is 1, a `count` below 0 is 0. Either way
-    /// a `count` above the maximum is the maximum: RFC 9865 section 3 has `maxPageSize` hold "regardless of what is
-    /// specified". With a `cursor`, be it empty, `startIndex` means nothing.
+    /// What the parameters ask for. By index nothing is an error: a `startIndex` below 1 is 1, a `count` below 0 is
+    /// 0. Either way a `count` above the maximum is the maximum: `maxPageSize` holds whatever is asked for (RFC 9865
+    /// section 4). With a `cursor`, be it empty, `startIndex` means nothing.
     ///
     /// # Errors
     /// [`PagingError::CountTooSmall`], by cursor.

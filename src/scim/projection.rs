@@ -40,10 +40,10 @@ pub enum ProjectionError {
 }
 
 impl Projection {
-    /// Chooses attributes: those of `attributes`, or without any those that are returned by default, and of these not those
-    /// of `excluded`. An item may be a path, or the URN of a schema for all of its attributes. What is always returned, `id` and
-    /// `schemas` among it, stays; what is never returned does not come. Attributes that the resource type lacks are
-    /// left out, since the same list may go to several types.
+    /// Chooses attributes: those of `attributes`, or without any those that are returned by default, and of these not
+    /// those of `excluded`. An item may be a path, or the URN of a schema for all of its attributes. What is always
+    /// returned, `id` and `schemas` among it, stays; what is never returned does not come. Attributes that the
+    /// resource type lacks are left out, since the same list may go to several types.
     ///
     /// # Errors
     /// [`ProjectionError`].

@@ -5,8 +5,8 @@ use super::list::{PageLimits, Paging, PagingError};
 use super::sort::SortOrder;
 use serde_json::{Map, Value as Json};
 
-/// The parameters of a search, from the query of a URL or from the body of `POST …/.search`. A GET of one resource has some of
-/// them too.
+/// The parameters of a search, from the query of a URL or from the body of `POST …/.search`. A GET of one resource
+/// has some of them too.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SearchRequest {
     /// Attributes to return.
@@ -90,8 +90,8 @@ impl SearchRequest {
     /// The schema of the body.
     pub const SCHEMA: &str = "urn:ietf:params:scim:api:messages:2.0:SearchRequest";
 
-    /// Reads the query of a URL, what follows `?`. Parameters that are not of the RFC are left to others: Entra ID sends one
-    /// (`?aadOptscim062020`). Names are read in any case.
+    /// Reads the query of a URL, what follows `?`. Parameters that are not of the RFC are left to others: Entra ID
+    /// sends one (`?aadOptscim062020`). Names are read in any case.
     ///
     /// # Errors
     /// [`SearchError`], the first fault.
@@ -125,8 +125,8 @@ impl SearchRequest {
         Ok(search)
     }
 
-    /// Reads the body of `POST …/.search`. Names are read in any case; `null` is absent; members that are not of the RFC are
-    /// left out.
+    /// Reads the body of `POST …/.search`. Names are read in any case; `null` is absent; members that are not of the
+    /// RFC are left out.
     ///
     /// # Errors
     /// [`SearchError`], the first fault.

@@ -96,8 +96,8 @@ impl Sort {
         }
     }
 
-    /// Sorts resources of several types together, as at the root: each type by its attribute of that path. One that lacks it has no
-    /// value there ([`SortKey::Missing`]); if all lack it, it is an error.
+    /// Sorts resources of several types together, as at the root: each type by its attribute of that path. One that
+    /// lacks it has no value there ([`SortKey::Missing`]); if all lack it, it is an error.
     ///
     /// # Errors
     /// [`SortError`].

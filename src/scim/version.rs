@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// The version of a resource. Written as a weak entity tag, `W/"3694e05e9dff590"`: two responses of one version may differ in
-/// their bytes.
+/// The version of a resource. Written as a weak entity tag, `W/"3694e05e9dff590"`: two responses of one version may
+/// differ in their bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Version(String);
 
@@ -36,8 +36,8 @@ impl Version {
         &self.0
     }
 
-    /// Reads one entity tag, such as `meta.version` and the `version` of a Bulk operation are, weak or strong. Tags are compared
-    /// weakly (RFC 9110 section 8.8.3.2) also in `If-Match`: RFC 7644 gives every resource a weak one.
+    /// Reads one entity tag, such as `meta.version` and the `version` of a Bulk operation are, weak or strong. Tags
+    /// are compared weakly (RFC 9110 section 8.8.3.2) also in `If-Match`: RFC 7644 gives every resource a weak one.
     ///
     /// # Errors
     /// [`VersionError::Malformed`].
@@ -86,8 +86,8 @@ pub enum Freshness {
 }
 
 impl Conditions {
-    /// Reads the header fields; of several of one name, their values joined by commas. What cannot be read is an error and never no
-    /// condition.
+    /// Reads the header fields; of several of one name, their values joined by commas. What cannot be read is an
+    /// error and never no condition.
     ///
     /// # Errors
     /// [`VersionError::Malformed`].
@@ -106,7 +106,8 @@ impl Conditions {
         *self == Self::default()
     }
 
-    /// Whether a write may happen; `current` is the version of the resource, if it is there. The same transaction must write.
+    /// Whether a write may happen; `current` is the version of the resource, if it is there. The same transaction
+    /// must write.
     ///
     /// # Errors
     /// [`VersionError::Failed`].
@@ -195,7 +196,8 @@ mod tests {
         }
     }
 
-    /// `current` is the version that is there; the answers are to a write, and to a read where there is something to read.
+    /// `current` is the version that is there; the answers are to a write, and to a read where there is something to
+    /// read.
     fn check(
         (if_match, if_none_match): (Option<&str>, Option<&str>),
         current: Option<&str>,

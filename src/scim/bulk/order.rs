@@ -16,9 +16,9 @@ pub(super) struct Order {
     pub(super) deferred: Vec<Vec<usize>>,
 }
 
-/// Operations come in the order of the request, but each after those that it needs. `needs` are, for each operation, those that
-/// create what it refers to. Where they need each other in a circle, the one that closes it is performed without, and amended as
-/// soon as what it needs is there.
+/// Operations come in the order of the request, but each after those that it needs. `needs` are, for each operation,
+/// those that create what it refers to. Where they need each other in a circle, the one that closes it is performed
+/// without, and amended as soon as what it needs is there.
 pub(super) fn order(needs: &[Vec<usize>]) -> Order {
     let mut order = Order { turns: Vec::new(), deferred: vec![Vec::new(); needs.len()] };
     let mut states = vec![State::New; needs.len()];

@@ -64,8 +64,8 @@ fn resolved<'i>(parts: Vec<Part<'_>>, id: &impl Fn(&str) -> Option<&'i str>) -> 
         .collect()
 }
 
-/// A text is a reference as a whole. In `$ref` it is the last segment; in the `path` of a PATCH operation, a string of the
-/// filter.
+/// A text is a reference as a whole. In `$ref` it is the last segment; in the `path` of a PATCH operation, a string
+/// of the filter.
 fn parts<'t>(name: &str, text: &'t str) -> Vec<Part<'t>> {
     match name {
         "$ref" => url_parts(text),

@@ -4,8 +4,8 @@ use crate::scim::error::ScimError;
 use crate::scim::version::Version;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-/// What became of the operations that were performed, in the order of the request. It serializes to the body of the response,
-/// whose status is 200 also where every operation failed.
+/// What became of the operations that were performed, in the order of the request. It serializes to the body of the
+/// response, whose status is 200 also where every operation failed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BulkResponse {
     /// One for each operation, up to that which ended the job.

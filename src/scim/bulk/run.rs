@@ -57,8 +57,8 @@ pub struct BulkSuccess {
 }
 
 impl BulkRun {
-    /// Works out the order. `base_url` is absolute, without a slash at its end, for the locations of resources that an operation
-    /// failed on.
+    /// Works out the order. `base_url` is absolute, without a slash at its end, for the locations of resources that
+    /// an operation failed on.
     pub fn new(request: BulkRequest, base_url: &str) -> Self {
         let BulkRequest { fail_on_errors, operations } = request;
         let works = || operations.iter().map(|operation| operation.work.as_ref().ok());
@@ -96,7 +96,8 @@ impl BulkRun {
         }
     }
 
-    /// The next step; none when the job is done, or ended by errors. A step whose outcome was not recorded has failed.
+    /// The next step; none when the job is done, or ended by errors. A step whose outcome was not recorded has
+    /// failed.
     pub fn next_step(&mut self) -> Option<BulkStep> {
         if self.current.is_some() {
             self.record(Err(ScimError::new(500, "expected an outcome, but none was recorded")));
@@ -157,8 +158,8 @@ impl BulkRun {
         }
     }
 
-    /// What is told to the client. Where errors ended the job before a resource had what was deferred, its operation has failed
-    /// too, with the location of what is there.
+    /// What is told to the client. Where errors ended the job before a resource had what was deferred, its operation
+    /// has failed too, with the location of what is there.
     pub fn finish(mut self) -> BulkResponse {
         let turns = std::mem::take(&mut self.turns);
         for turn in turns {
@@ -251,8 +252,8 @@ impl BulkRun {
         BulkFault::FailedReference(failed.unwrap_or_default().to_owned())
     }
 
-    /// The attributes of a body in which there is a reference that is deferred. They are left out as a whole: half of a
-    /// value may not be valid.
+    /// The attributes of a body in which there is a reference that is deferred. They are left out as a whole: half of
+    /// a value may not be valid.
     fn deferred_attributes<'w>(&self, index: usize, work: &'w BulkWork) -> Vec<MemberPath<'w>> {
         let has_deferred = |name: &str, value: &Json| {
             reference::in_json(name, value).into_iter().any(|name| self.is_deferred(index, name))

@@ -1,7 +1,8 @@
 //! Filters: RFC 7644 section 3.4.2.2.
 //!
 //! [`Filter`] is what was written; held against a resource type it becomes a typed filter, which is evaluated here or
-//! compiled to a query by a store. A filter that is at fault in any way is an error, never one that matches everything.
+//! compiled to a query by a store. A filter that is at fault in any way is an error, never one that matches
+//! everything.
 
 mod evaluate;
 mod parse;

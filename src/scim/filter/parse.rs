@@ -239,8 +239,8 @@ impl<'t> Parser<'t> {
         if self.rest.is_empty() { Ok(()) } else { Err(self.expected(expected)) }
     }
 
-    /// The longest beginning of what is left whose bytes are wanted; ends between characters if every byte of a character
-    /// beyond ASCII is treated alike.
+    /// The longest beginning of what is left whose bytes are wanted; ends between characters if every byte of a
+    /// character beyond ASCII is treated alike.
     fn take(&mut self, wanted: impl Fn(u8) -> bool) -> &'t str {
         let length = self.rest.bytes().take_while(|byte| wanted(*byte)).count();
         let (taken, rest) = self.rest.split_at_checked(length).unwrap_or(("", self.rest));

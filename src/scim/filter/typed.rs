@@ -13,8 +13,9 @@ use std::sync::Arc;
 /// It is two-valued: what does not match is false, and [`TypedFilter::Not`] turns it around. A store that compiles it
 /// to SQL must not let NULL get between.
 ///
-/// Where an attribute has more values than one, a test holds if it does for any of them. Where it has none, there is one absent
-/// value, which only [`Operator::NotEqual`] matches. Inside a complex value, a sub-attribute without value is absent in the same way.
+/// Where an attribute has more values than one, a test holds if it does for any of them. Where it has none, there is
+/// one absent value, which only [`Operator::NotEqual`] matches. Inside a complex value, a sub-attribute without value
+/// is absent in the same way.
 #[derive(Debug, Clone, PartialEq)]
 pub enum TypedFilter {
     /// All of these.
@@ -25,10 +26,11 @@ pub enum TypedFilter {
     Not(Box<TypedFilter>),
     /// An attribute compared with a literal.
     Compare(Comparison),
-    /// The attribute has a value that is not empty: no text of nothing, no complex value without sub-attributes that have one.
+    /// The attribute has a value that is not empty: no text of nothing, no complex value without sub-attributes that
+    /// have one.
     Present(AttributeRef),
-    /// One value of the attribute matches all of the filter. In there, attributes are sub-attributes of that value; of an
-    /// attribute that is not complex, the attribute itself, meaning the value.
+    /// One value of the attribute matches all of the filter. In there, attributes are sub-attributes of that value;
+    /// of an attribute that is not complex, the attribute itself, meaning the value.
     ValuePath {
         /// The attribute, never a sub-attribute.
         attribute: AttributeRef,
@@ -62,7 +64,8 @@ impl Comparison {
 /// What an attribute is compared with.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Operand {
-    /// For strings, references and binary values; folded where [`Comparison::ignores_case`]. Order is that of code points.
+    /// For strings, references and binary values; folded where [`Comparison::ignores_case`]. Order is that of code
+    /// points.
     Text(String),
     /// For booleans.
     Boolean(bool),
@@ -83,8 +86,8 @@ impl TypedFilter {
         resolve(filter, &Scope::Resources { resource_type, all: &[] })
     }
 
-    /// Holds a filter against each of the resource types that are searched together, as at the root. An attribute that one
-    /// of them lacks has no value there; one that all of them lack is an error.
+    /// Holds a filter against each of the resource types that are searched together, as at the root. An attribute
+    /// that one of them lacks has no value there; one that all of them lack is an error.
     ///
     /// # Errors
     /// [`FilterError`], the first fault.
@@ -107,8 +110,8 @@ impl TypedFilter {
 }
 
 impl TypedFilter {
-    /// The attributes that the filter asks about, some maybe twice; those before brackets without those inside. What is not
-    /// among them need not be read.
+    /// The attributes that the filter asks about, some maybe twice; those before brackets without those inside. What
+    /// is not among them need not be read.
     pub fn attributes(&self) -> Vec<&AttributeRef> {
         match self {
             Self::And(filters) | Self::Or(filters) => filters.iter().flat_map(Self::attributes).collect(),
