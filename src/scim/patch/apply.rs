@@ -27,7 +27,7 @@ impl Patch {
     pub fn apply(&self, resource: &Resource) -> Result<Outcome, PatchError> {
         let mut after = resource.clone();
         for change in &self.changes {
-            Application { rules: &self.rules, resource: &mut after }
+            Application { rules: &self.rules, before: resource, resource: &mut after }
                 .apply(change)
                 .map_err(|fault| change.fail(fault))?;
         }
@@ -42,6 +42,8 @@ impl Patch {
 
 struct Application<'a> {
     rules: &'a PatchRules,
+    /// As it was before the first operation.
+    before: &'a Resource,
     resource: &'a mut Resource,
 }
 
@@ -90,10 +92,12 @@ impl Application<'_> {
         if before == after {
             return Ok(());
         }
-        let is_immutable = [attribute.attribute(), definition]
-            .iter()
-            .any(|definition| definition.mutability == Mutability::Immutable);
-        if is_immutable && before.is_some() {
+        let is_immutable = |definition: &Attribute| definition.mutability == Mutability::Immutable;
+        // A complex value that can be set only once may be set by parts, all in one PATCH.
+        let whole_is_set = || self.before.get(&attribute.whole()).is_some();
+        if is_immutable(definition) && before.is_some()
+            || is_immutable(attribute.attribute()) && attribute.sub_attribute().is_some() && whole_is_set()
+        {
             return Err(fixed(Fixed::Immutable));
         }
         self.resource.set(attribute, after);

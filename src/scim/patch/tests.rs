@@ -349,6 +349,7 @@ fn what_can_be_set_once_stays() {
     let device = json!({"id": "urn:x:y", "attributes": [
         {"name": "serial", "mutability": "immutable"},
         {"name": "tags", "multiValued": true},
+        {"name": "model", "type": "complex", "mutability": "immutable", "subAttributes": [{"name": "maker"}, {"name": "year"}]},
         {"name": "keys", "type": "complex", "multiValued": true, "subAttributes": [
             {"name": "value", "mutability": "immutable"}, {"name": "label", "required": true}]},
         {"name": "place", "type": "complex", "subAttributes": [{"name": "site", "required": true}, {"name": "desk"}]}
@@ -376,6 +377,13 @@ fn what_can_be_set_once_stays() {
     check(set.clone(), json!({"op": "add", "path": "serial", "value": "2"}), Err("mutability"));
     check(set.clone(), json!({"op": "remove", "path": "serial"}), Err("mutability"));
     check(json!({}), json!({"op": "remove", "path": "serial"}), Ok(json!({})));
+    let model = json!({"model": {"maker": "M", "year": "2001"}});
+    let add = |value: &Json| json!({"op": "add", "value": value});
+    check(json!({}), add(&model), Ok(model.clone()));
+    check(model.clone(), add(&model), Ok(model.clone()));
+    check(model.clone(), add(&json!({"model": {"year": "2002"}})), Err("mutability"));
+    check(json!({"model": {"maker": "M"}}), add(&json!({"model": {"year": "2001"}})), Err("mutability"));
+    check(model, json!({"op": "remove", "path": "model.year"}), Err("mutability"));
     let keys = json!({"keys": [{"value": "k", "label": "l"}]});
     let path = "keys[label eq \"l\"]";
     check(
