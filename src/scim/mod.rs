@@ -58,11 +58,13 @@ mod tests {
 
     use super::catalog::Catalog;
     use super::resource_type::ResourceType;
-    use std::sync::Arc;
+    use std::sync::{Arc, LazyLock};
+
+    static CATALOG: LazyLock<Catalog> = LazyLock::new(|| Catalog::built_in().unwrap());
 
     /// A built-in resource type.
     pub(super) fn resource_type(name: &str) -> Arc<ResourceType> {
-        Arc::clone(Catalog::built_in().unwrap().resource_type(name).unwrap())
+        Arc::clone(CATALOG.resource_type(name).unwrap())
     }
 
     pub(super) fn user() -> Arc<ResourceType> {

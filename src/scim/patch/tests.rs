@@ -2,7 +2,7 @@ use super::*;
 use crate::scim::resource::Resource;
 use crate::scim::tests::{group, user};
 use crate::scim::value::Complex;
-use crate::scim::{Catalog, ScimError};
+use crate::scim::{Catalog, Profile, ScimError};
 use serde_json::json;
 
 const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
@@ -758,6 +758,23 @@ mod properties {
     }
 
     proptest! {
+        /// Softening changes the meaning of nothing that the RFC accepts.
+        #[test]
+        fn profiles_agree_where_the_rfc_accepts(operations in proptest::collection::vec(operation(), 1..4)) {
+            let before = Resource::from_stored(&user(), stored().as_object().unwrap()).unwrap();
+            let body = body(&Json::from(operations));
+            let by_rfc = Patch::parse(&user(), &body, &PatchRules::default()).and_then(|patch| patch.apply(&before));
+            let Ok(by_rfc) = by_rfc else { return Ok(()) };
+            for profile in Profile::ALL {
+                let softenings = profile.softenings();
+                let mut softened = body.clone();
+                softenings.soften_patch(&user(), &mut softened);
+                let patch = Patch::parse(&user(), &softened, &softenings.patch_rules(Unknown::Refused));
+                let outcome = patch.and_then(|patch| patch.apply(&before));
+                prop_assert_eq!(outcome.as_ref(), Ok(&by_rfc), "{}", profile);
+            }
+        }
+
         /// What comes out is a resource like any other; `changed` tells the truth; one operation done twice is done once, unless
         /// it changes what its own filter is about.
         #[test]
