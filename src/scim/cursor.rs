@@ -18,7 +18,7 @@ pub struct CursorScope<'s> {
     pub tenant: &'s str,
     /// The resource type, or the endpoint.
     pub resource_type: &'s str,
-    /// The filter as printed, so that spaces and case of words make no other search.
+    /// The filter, a [`TypedFilter`](super::TypedFilter) as printed, so that another spelling is no other search.
     pub filter: Option<&'s str>,
     /// By what is sorted, and in which order.
     pub sort: Option<&'s str>,

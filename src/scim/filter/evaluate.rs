@@ -334,6 +334,8 @@ mod tests {
             let resource = resource(&user(), &person);
             let typed = TypedFilter::resolve(&filter, &user()).unwrap();
             prop_assert_eq!(matches(&filter.to_string(), &resource), typed.matches(&resource));
+            let again = Filter::parse(&typed.to_string(), &FilterSyntax::default()).unwrap();
+            prop_assert_eq!(TypedFilter::resolve(&again, &user()), Ok(typed));
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Filters as text that parses to the same tree.
 
-use super::{Filter, Literal, Operator};
+use super::{Comparison, Filter, Literal, Operand, Operator, TypedFilter};
+use crate::scim::resource_type::AttributeRef;
+use serde_json::Value as Json;
 use std::fmt;
 
 impl fmt::Display for Filter {
@@ -33,6 +35,86 @@ fn list(
     Ok(())
 }
 
+impl fmt::Display for TypedFilter {
+    /// The same text for filters that differ in spelling only, as in the case of names. Held against the same resource
+    /// type it is the same filter again; but [`TypedFilter::Constant`], which the grammar does not have.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", Printed { filter: self, is_inside: false })
+    }
+}
+
+/// A typed filter and where it stands.
+#[derive(Clone, Copy)]
+struct Printed<'f> {
+    filter: &'f TypedFilter,
+    /// Whether in the brackets of a value path, where attributes are named without what is before the brackets.
+    is_inside: bool,
+}
+
+impl Printed<'_> {
+    fn list(self, f: &mut fmt::Formatter<'_>, filters: &[TypedFilter], separator: &str) -> fmt::Result {
+        for (index, filter) in filters.iter().enumerate() {
+            if index > 0 {
+                f.write_str(separator)?;
+            }
+            let printed = Printed { filter, is_inside: self.is_inside };
+            let needs_brackets = match filter {
+                TypedFilter::Or(_) => true,
+                TypedFilter::And(_) => matches!(self.filter, TypedFilter::And(_)),
+                TypedFilter::Not(_)
+                | TypedFilter::Compare(_)
+                | TypedFilter::Present(_)
+                | TypedFilter::ValuePath { .. }
+                | TypedFilter::Constant(_) => false,
+            };
+            if needs_brackets { write!(f, "({printed})")? } else { write!(f, "{printed}")? }
+        }
+        Ok(())
+    }
+
+    fn attribute(self, f: &mut fmt::Formatter<'_>, attribute: &AttributeRef) -> fmt::Result {
+        match attribute.sub_attribute() {
+            Some(sub) if self.is_inside => f.write_str(&sub.name),
+            None if self.is_inside => f.write_str("value"),
+            Some(_) | None => write!(f, "{attribute}"),
+        }
+    }
+}
+
+impl fmt::Display for Printed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.filter {
+            TypedFilter::And(filters) => self.list(f, filters, " and "),
+            TypedFilter::Or(filters) => self.list(f, filters, " or "),
+            TypedFilter::Not(filter) => write!(f, "not ({})", Self { filter, ..*self }),
+            TypedFilter::Compare(Comparison { attribute, operator, operand }) => {
+                self.attribute(f, attribute)?;
+                write!(f, " {operator} {operand}")
+            }
+            TypedFilter::Present(attribute) => {
+                self.attribute(f, attribute)?;
+                f.write_str(" pr")
+            }
+            TypedFilter::ValuePath { attribute, filter } => {
+                write!(f, "{attribute}[{}]", Self { filter, is_inside: true })
+            }
+            TypedFilter::Constant(holds) => write!(f, "{holds}"),
+        }
+    }
+}
+
+impl fmt::Display for Operand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(value) => write!(f, "{}", Json::from(value.as_str())),
+            Self::Boolean(value) => write!(f, "{value}"),
+            Self::Integer(value) => write!(f, "{value}"),
+            Self::Decimal(value) => write!(f, "{value:?}"),
+            Self::DateTime(value) => write!(f, "\"{value}\""),
+        }
+    }
+}
+
 impl fmt::Display for Operator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
@@ -47,13 +129,13 @@ impl fmt::Display for Literal {
             Self::Integer(value) => write!(f, "{value}"),
             // Debug: a point or an exponent is always there, and the number reads back as the same.
             Self::Decimal(value) => write!(f, "{value:?}"),
-            Self::String(value) => write!(f, "{}", serde_json::Value::from(value.as_str())),
+            Self::String(value) => write!(f, "{}", Json::from(value.as_str())),
         }
     }
 }
 
 #[cfg(test)]
-pub(in crate::scim) mod tests {
+mod tests {
     use super::super::FilterSyntax;
     use super::*;
     use crate::scim::attr_path::AttrPath;
@@ -88,7 +170,7 @@ pub(in crate::scim) mod tests {
     }
 
     /// Any filter that the grammar has.
-    pub(in crate::scim) fn filter() -> BoxedStrategy<Filter> {
+    fn filter() -> BoxedStrategy<Filter> {
         let compare = (path(), prop::sample::select(Operator::ALL.to_vec()), literal())
             .prop_map(|(path, operator, literal)| Filter::Compare { path, operator, literal });
         let simple = prop_oneof![3 => compare, 1 => path().prop_map(|path| Filter::Present { path })].boxed();
@@ -109,6 +191,36 @@ pub(in crate::scim) mod tests {
             let filter = Filter::parse(text, &FilterSyntax::default()).unwrap();
             assert_eq!(filter.to_string(), text);
         }
+    }
+
+    #[test]
+    fn a_typed_filter_has_one_spelling() {
+        let user = crate::scim::tests::user();
+        let resolve = |text: &str| {
+            let filter = Filter::parse(text, &FilterSyntax::default()).unwrap();
+            TypedFilter::resolve(&filter, &user).unwrap()
+        };
+        let check = |text: &str, expected: &str| {
+            let typed = resolve(text);
+            assert_eq!(typed.to_string(), expected, "{text}");
+            assert_eq!(resolve(expected), typed, "{text}");
+        };
+        check("username  SW \"J\"", "userName sw \"j\"");
+        check("emails[TYPE eq \"Work\"].value EQ \"X\"", "emails[type eq \"work\" and value eq \"x\"]");
+        check(
+            "Emails co \"x\" or (title PR or active eq true)",
+            "emails.value co \"x\" or (title pr or active eq true)",
+        );
+        check("(id pr and (id pr or id pr)) and id pr", "(id pr and (id pr or id pr)) and id pr");
+        check("(id pr and id pr) or not (id pr)", "id pr and id pr or not (id pr)");
+        check("title eq null", "not (title pr)");
+        check("schemas[VALUE sw \"u\"]", "schemas[value sw \"u\"]");
+        check(
+            "meta.created ge \"2011-05-13T05:00:00.0000000+01:00\"",
+            "meta.created ge \"2011-05-13T04:00:00.000Z\"",
+        );
+        let urn = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager";
+        check(&format!("{} eq \"7\"", urn.to_uppercase()), &format!("{urn}.value eq \"7\""));
     }
 
     proptest! {
