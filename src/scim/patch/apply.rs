@@ -1,6 +1,6 @@
 //! A PATCH applied to a resource.
 
-use super::items::{Items, TwoPrimaries, merge, settle_primary};
+use super::items::{Items, TwoPrimaries, joined, merge, settle_primary};
 use super::selection::Selection;
 use super::{Action, Change, Fixed, Patch, PatchError, PatchFault, PatchRules, Target};
 use crate::scim::resource::Resource;
@@ -143,7 +143,15 @@ impl Application<'_> {
             }
             (Action::Replace(new), None) if !is_new => replace(&mut values, &mut places, new),
             (Action::Add(new) | Action::Replace(new), sub) => {
-                let write = |complex: &mut Complex| write(attribute.attribute(), complex, sub, new);
+                let adds = matches!(action, Action::Add(_));
+                let write = |complex: &mut Complex| match sub {
+                    None => lay_upon(attribute.attribute(), complex, new),
+                    Some(sub) if adds => {
+                        let new = joined(sub, complex.get(&sub.name), new)?;
+                        write(attribute.attribute(), complex, sub, new)
+                    }
+                    Some(sub) => write(attribute.attribute(), complex, sub, new.clone()),
+                };
                 each(&mut values, &places, write).map_err(fixed)?;
                 // What was made for the filter must be what the filter is about.
                 if is_new && !values.last().is_some_and(is_selected) {
@@ -191,24 +199,25 @@ fn replace(values: &mut Vec<Value>, places: &mut Vec<usize>, new: &Value) {
     places.truncate(1);
 }
 
-/// Sets a sub-attribute of a value, or all that `new` has.
+/// Sets all that `new` has.
+fn lay_upon(attribute: &Attribute, complex: &mut Complex, new: &Value) -> Result<(), Fixed> {
+    new.as_complex().map_or(Ok(()), |new| merge(attribute, complex, new))
+}
+
+/// Sets a sub-attribute.
 fn write(
     attribute: &Attribute,
     complex: &mut Complex,
-    sub_attribute: Option<&Arc<Attribute>>,
-    new: &Value,
+    sub: &Arc<Attribute>,
+    new: Value,
 ) -> Result<(), Fixed> {
-    match (sub_attribute, new) {
-        (Some(sub), new) => match complex.get(&sub.name) {
-            Some(before) if before == new => Ok(()),
-            Some(_) if sub.mutability == Mutability::Immutable => Err(Fixed::Immutable),
-            _ => {
-                complex.set(&attribute.sub_attributes, sub, new.clone());
-                Ok(())
-            }
-        },
-        (None, Value::Complex(new)) => merge(attribute, complex, new),
-        (None, _) => Ok(()),
+    match complex.get(&sub.name) {
+        Some(before) if *before == new => Ok(()),
+        Some(_) if sub.mutability == Mutability::Immutable => Err(Fixed::Immutable),
+        _ => {
+            complex.set(&attribute.sub_attributes, sub, new);
+            Ok(())
+        }
     }
 }
 

@@ -102,6 +102,7 @@ impl<'a> Items<'a> {
 pub(super) fn merge(attribute: &Attribute, own: &mut Complex, new: &Complex) -> Result<(), Fixed> {
     for definition in &attribute.sub_attributes {
         let Some(value) = new.get(&definition.name) else { continue };
+        let value = &joined(definition, own.get(&definition.name), value)?;
         let is_same = match own.get(&definition.name) {
             None => false,
             Some(before) => match (before.as_str(), value.as_str()) {
@@ -118,6 +119,16 @@ pub(super) fn merge(attribute: &Attribute, own: &mut Complex, new: &Complex) -> 
         own.set(&attribute.sub_attributes, definition, value.clone());
     }
     Ok(())
+}
+
+/// The values `new` beside those that are there; of an attribute with a single value, `new`.
+pub(super) fn joined(definition: &Attribute, before: Option<&Value>, new: &Value) -> Result<Value, Fixed> {
+    let (Some(before), true) = (before, definition.multi_valued) else { return Ok(new.clone()) };
+    let mut items = Items::new(definition, before.items().to_vec());
+    for value in new.items() {
+        items.add(value.clone())?;
+    }
+    Ok(Value::Many(items.into_values()))
 }
 
 /// More than one value was made primary at once.

@@ -351,7 +351,7 @@ fn what_can_be_set_once_stays() {
         {"name": "tags", "multiValued": true},
         {"name": "model", "type": "complex", "mutability": "immutable", "subAttributes": [{"name": "maker"}, {"name": "year"}]},
         {"name": "keys", "type": "complex", "multiValued": true, "subAttributes": [
-            {"name": "value", "mutability": "immutable"}, {"name": "label", "required": true}]},
+            {"name": "value", "mutability": "immutable"}, {"name": "label", "required": true}, {"name": "uses", "multiValued": true}]},
         {"name": "place", "type": "complex", "subAttributes": [{"name": "site", "required": true}, {"name": "desk"}]}
     ]});
     let types = json!({"name": "Device", "endpoint": "/Devices", "schema": "urn:x:y"});
@@ -393,6 +393,24 @@ fn what_can_be_set_once_stays() {
     );
     check(keys.clone(), json!({"op": "remove", "path": format!("{path}.value")}), Err("mutability"));
     check(keys.clone(), json!({"op": "remove", "path": format!("{path}.label")}), Err("mutability"));
+    let using = |uses: Json| json!({"keys": [{"value": "k", "label": "l", "uses": uses}]});
+    let uses = format!("{path}.uses");
+    check(keys.clone(), json!({"op": "add", "path": uses, "value": ["a"]}), Ok(using(json!(["a"]))));
+    check(
+        using(json!(["a"])),
+        json!({"op": "add", "path": uses, "value": ["b", "A"]}),
+        Ok(using(json!(["a", "b"]))),
+    );
+    check(
+        using(json!(["a"])),
+        json!({"op": "add", "path": path, "value": {"uses": ["b"]}}),
+        Ok(using(json!(["a", "b"]))),
+    );
+    check(
+        using(json!(["a"])),
+        json!({"op": "replace", "path": uses, "value": ["b"]}),
+        Ok(using(json!(["b"]))),
+    );
     let new = json!([{"value": "m", "label": "n"}]);
     check(keys.clone(), json!({"op": "replace", "path": path, "value": new}), Ok(json!({"keys": new})));
     check(keys.clone(), json!({"op": "remove", "path": "keys", "value": [{"value": "k"}]}), Ok(json!({})));
