@@ -1,6 +1,6 @@
 //! Which attributes are in a response: RFC 7644 sections 3.4.2.5 and 3.9, RFC 7643 section 7 (`returned`).
 
-use super::attr_path::{AttrPath, AttrPathError};
+use super::attr_path::{AttrPath, AttrPathError, is_uri_byte};
 use super::resource::Resource;
 use super::resource_type::{AttributeRef, ResourceType};
 use super::schema::{Attribute, Returned};
@@ -104,7 +104,12 @@ impl Names {
                 names.schemas.push(item.clone());
                 continue;
             }
-            let path = AttrPath::parse(item).map_err(|error| ProjectionError::Path { parameter, error })?;
+            let path = match AttrPath::parse(item) {
+                Ok(path) => path,
+                // The URN of a schema of another type may be no path: `urn:example:ext:1.0`.
+                Err(_) if item.contains(':') && item.bytes().all(is_uri_byte) => continue,
+                Err(error) => return Err(ProjectionError::Path { parameter, error }),
+            };
             names.attributes.extend(resource_type.resolve(&path));
         }
         Ok(names)
@@ -338,6 +343,7 @@ mod tests {
         check("userName", "", json!({"userName": "b"}));
         check("USERNAME password nope", "", json!({"userName": "b"}));
         check("id", "", json!({}));
+        check("urn:example:ext:1.0 urn:example:ext:2.0:User", "", json!({}));
         check("nope", "", json!({}));
         check("name", "", json!({"name": {"familyName": "J", "givenName": "B"}}));
         check("name.familyName", "", json!({"name": {"familyName": "J"}}));
