@@ -333,7 +333,10 @@ impl Compiler<'_> {
                 }
                 let sub_attribute = match sub_attribute {
                     None => None,
-                    Some(name) => found.sub(&name)?.sub_attribute().cloned(),
+                    Some(name) => match found.sub(&name) {
+                        Err(_) if drops => return Ok(None),
+                        sub => sub?.sub_attribute().cloned(),
+                    },
                 };
                 let selection = Some(Selection::new(&found, &filter)?);
                 Ok(Some(Target::Items { attribute: found, selection, sub_attribute }))

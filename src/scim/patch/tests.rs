@@ -535,6 +535,7 @@ fn unknown_attributes_can_be_dropped() {
     drop(json!({"op": "add", "path": "nope", "value": 1}), json!({}));
     drop(json!({"op": "add", "path": "urn:x:y:z", "value": 1}), json!({}));
     drop(json!({"op": "remove", "path": "nope[a pr]"}), json!({}));
+    drop(json!({"op": "add", "path": "emails[type eq \"home\"].nope", "value": 1}), json!({}));
     drop(json!({"op": "add", "value": {"nope": 1, "title": "T"}}), json!({"title": "T"}));
     drop(
         json!({"op": "add", "path": "name", "value": {"nope": 1, "givenName": "B"}}),
