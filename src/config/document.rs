@@ -4,8 +4,8 @@
 //! nothing is left to complain of.
 
 use super::fault::{Faults, Path};
-use super::located::{self, Step};
 use super::raw::Document;
+use crate::json::located::{self, Step};
 use crate::json::{self, Limits};
 use serde_json::Value;
 

@@ -6,7 +6,6 @@ mod compile;
 mod document;
 mod duration;
 mod fault;
-mod located;
 mod raw;
 #[cfg(feature = "schema")]
 mod schema;

@@ -3,6 +3,7 @@
 use super::attr_path::is_attribute_name;
 use super::resource_type::{Extension, ResourceType, ResourceTypeDocument};
 use super::schema::{Attribute, DataType, Schema};
+use crate::json::located;
 use serde_json::Value as Json;
 use std::fmt;
 use std::sync::Arc;
@@ -244,8 +245,8 @@ impl Faults {
         common: &Schema,
     ) -> Option<Arc<ResourceType>> {
         let document = self.read(json, place, |json| {
-            serde_path_to_error::deserialize::<_, ResourceTypeDocument>(json)
-                .map_err(|error| (error.path().to_string(), error.inner().to_string()))
+            located::read::<ResourceTypeDocument>(json)
+                .map_err(|(steps, error)| (located::written(&steps), error.to_string()))
         })?;
         let find = |urn: &str| schemas.iter().find(|schema| schema.id.eq_ignore_ascii_case(urn)).cloned();
         let is_segment = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);
@@ -298,7 +299,7 @@ impl Faults {
     ) -> Option<T> {
         read(json)
             .map_err(|(path, message)| {
-                let place = if path == "." { place.to_owned() } else { format!("{place}.{path}") };
+                let place = if path.is_empty() { place.to_owned() } else { format!("{place}.{path}") };
                 self.add(place, CatalogProblem::Shape(message));
             })
             .ok()

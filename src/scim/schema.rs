@@ -1,6 +1,7 @@
 //! Schemas and attributes: RFC 7643 sections 2 and 7.
 
 use super::caseless::fold_case;
+use crate::json::located;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use std::fmt;
@@ -227,8 +228,7 @@ impl<'de> Deserialize<'de> for Ignored {
 impl Schema {
     /// Takes a schema from its JSON; else the place of the first fault, and what serde says of it.
     pub(super) fn from_json(json: &Json) -> Result<Self, (String, String)> {
-        serde_path_to_error::deserialize(json)
-            .map_err(|error| (error.path().to_string(), error.inner().to_string()))
+        located::read(json).map_err(|(steps, error)| (located::written(&steps), error.to_string()))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Reading a JSON value with serde, and knowing where in it a fault is.
 //!
 //! One deserializer, not one wrapped around another for each type as `serde_path_to_error` has it: that costs a filter 100 KB, which
-//! every VM would hold for the sake of a document that it reads once.
+//! every VM would hold for the sake of documents that it reads once.
 
 use serde::de::value::BorrowedStrDeserializer;
 use serde::de::{
@@ -14,11 +14,24 @@ use std::cell::RefCell;
 
 /// One step from a value to a value inside it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Step {
+pub(crate) enum Step {
     /// To a member of an object, or to what an enum's variant holds.
     Member(String),
     /// To an item of an array, counted from 0.
     Item(usize),
+}
+
+/// The steps as people write them: `attributes[2].type`. Nothing for the value itself.
+pub(crate) fn written(steps: &[Step]) -> String {
+    let mut way = String::new();
+    for step in steps {
+        match step {
+            Step::Member(name) if way.is_empty() => way.push_str(name),
+            Step::Member(name) => way.extend([".", name]),
+            Step::Item(index) => way.extend(["[", &index.to_string(), "]"]),
+        }
+    }
+    way
 }
 
 /// Reads `value` as a `T`.
@@ -26,7 +39,7 @@ pub(super) enum Step {
 /// # Errors
 /// The first fault, and the way to it. A member with a name that is not known is at fault itself; a text that is taken for an
 /// enum's variant has a step for it.
-pub(super) fn read<'v, T: Deserialize<'v>>(value: &'v Value) -> Result<T, (Vec<Step>, Error)> {
+pub(crate) fn read<'v, T: Deserialize<'v>>(value: &'v Value) -> Result<T, (Vec<Step>, Error)> {
     let trail = Trail::default();
     T::deserialize(Located { value, trail: &trail }).map_err(|error| (trail.0.into_inner(), error))
 }
@@ -308,18 +321,11 @@ mod tests {
         tuple: Option<(u8, bool)>,
     }
 
-    /// `expected`: the way to the fault, joined by dots, and its message.
+    /// `expected`: the way to the fault, and its message.
     #[track_caller]
     fn fault(value: &Value, expected: &str) {
         let (steps, error) = read::<All>(value).unwrap_err();
-        let steps: Vec<String> = steps
-            .into_iter()
-            .map(|step| match step {
-                Step::Member(name) => name,
-                Step::Item(index) => index.to_string(),
-            })
-            .collect();
-        assert_eq!(format!("{}: {error}", steps.join(".")), expected, "{value}");
+        assert_eq!(format!("{}: {error}", written(&steps)), expected, "{value}");
     }
 
     #[test]
@@ -344,37 +350,40 @@ mod tests {
             (json!(7), ": invalid type: integer `7`, expected struct All".to_owned()),
             (json!({ "zz": 1 }), format!("zz: {unknown}")),
             (json!({ "shapes": {} }), "shapes: invalid type: map, expected a sequence".to_owned()),
-            (json!({ "shapes": ["point", "line"] }), format!("shapes.1: unknown variant `line`, {shapes}")),
-            (json!({ "shapes": [{ "line": 1 }] }), format!("shapes.0: unknown variant `line`, {shapes}")),
+            (json!({ "shapes": ["point", "line"] }), format!("shapes[1]: unknown variant `line`, {shapes}")),
+            (json!({ "shapes": [{ "line": 1 }] }), format!("shapes[0]: unknown variant `line`, {shapes}")),
             (
                 json!({ "shapes": ["circle"] }),
-                "shapes.0.circle: invalid type: unit variant, expected newtype variant".to_owned(),
+                "shapes[0].circle: invalid type: unit variant, expected newtype variant".to_owned(),
             ),
             (
                 json!({ "shapes": [{ "circle": "x" }] }),
-                "shapes.0.circle: invalid type: string \"x\", expected f64".to_owned(),
+                "shapes[0].circle: invalid type: string \"x\", expected f64".to_owned(),
             ),
             (
                 json!({ "shapes": [{ "box": { "width": 300 } }] }),
-                "shapes.0.box.width: invalid value: integer `300`, expected u8".to_owned(),
+                "shapes[0].box.width: invalid value: integer `300`, expected u8".to_owned(),
             ),
             (
                 json!({ "shapes": [{ "box": [1] }] }),
-                "shapes.0.box: invalid type: sequence, expected struct variant Shape::Box".to_owned(),
+                "shapes[0].box: invalid type: sequence, expected struct variant Shape::Box".to_owned(),
             ),
             (
                 json!({ "shapes": [{ "point": 1 }] }),
-                "shapes.0.point: invalid type: integer `1`, expected unit".to_owned(),
+                "shapes[0].point: invalid type: integer `1`, expected unit".to_owned(),
             ),
             (
                 json!({ "shapes": [{ "box": {}, "pair": [] }] }),
-                "shapes.0: invalid value: map, expected an object with exactly one member".to_owned(),
+                "shapes[0]: invalid value: map, expected an object with exactly one member".to_owned(),
             ),
             (
                 json!({ "shapes": [{}] }),
-                "shapes.0: invalid value: map, expected an object with exactly one member".to_owned(),
+                "shapes[0]: invalid value: map, expected an object with exactly one member".to_owned(),
             ),
-            (json!({ "shapes": [7] }), "shapes.0: invalid type: integer `7`, expected enum Shape".to_owned()),
+            (
+                json!({ "shapes": [7] }),
+                "shapes[0]: invalid type: integer `7`, expected enum Shape".to_owned(),
+            ),
             (
                 json!({ "by_name": { "a": 1, "b": "x" } }),
                 "by_name.b: invalid type: string \"x\", expected i64".to_owned(),

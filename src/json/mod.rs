@@ -3,6 +3,8 @@
 //! serde_json keeps the last of two members with the same name; a peer may keep the first. A token or a key that two
 //! parsers read differently is an attack (RFC 7515 section 4, RFC 7519 section 4), so it is an error here.
 
+pub(crate) mod located;
+
 use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 use std::cell::Cell;
