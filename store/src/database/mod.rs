@@ -1,0 +1,122 @@
+//! What the store asks of a database, and the databases that can do it.
+//!
+//! A change is handed over whole, as a [`Unit`]: nothing is decided between its statements but what the unit says. So writers can be
+//! put together in one transaction, and nobody holds one open while a client is slow.
+
+mod migration;
+mod sqlite;
+
+pub use sqlite::{Sqlite, SqliteOptions};
+
+use crate::audit::Change;
+use crate::sql::{Dialect, Row, RowError, Statement};
+use std::future::Future;
+
+/// A database.
+pub trait Database: Send + Sync + 'static {
+    /// How its statements are written.
+    fn dialect(&self) -> Dialect;
+
+    /// Reads: the rows of each statement, all as of one moment.
+    fn read(
+        &self,
+        statements: Vec<Statement>,
+    ) -> impl Future<Output = Result<Vec<Vec<Row>>, DatabaseError>> + Send;
+
+    /// Writes a unit: all of it, or nothing. When it answers, the change is durable.
+    fn write(&self, unit: Unit) -> impl Future<Output = Result<Written, WriteError>> + Send;
+}
+
+/// A change of one tenant's data.
+#[derive(Debug, Clone)]
+pub struct Unit {
+    /// The tenant.
+    pub tenant: String,
+    /// Which version the resource must have.
+    pub guard: Guard,
+    /// What is done, in order.
+    pub steps: Vec<Step>,
+    /// The record of it; kept only if something changed.
+    pub change: Change,
+}
+
+/// What must hold before anything is done.
+#[derive(Debug, Clone)]
+pub enum Guard {
+    /// Nothing: the resource is new.
+    New,
+    /// The statement answers the version of the resource, and keeps others from changing it.
+    Version {
+        /// It returns one row with one column.
+        statement: Statement,
+        /// The version that it must be; any if absent.
+        expected: Option<i64>,
+    },
+}
+
+/// A part of a unit.
+#[derive(Debug, Clone)]
+pub enum Step {
+    /// Whatever rows this changes are a change of the resource.
+    Change(Statement),
+    /// The same, and it is an error if it changes none: the place of the step is told.
+    Required(Statement),
+    /// Only done if a step before changed something, such as counting the version up.
+    Consequence(Statement),
+}
+
+/// What became of a unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Written {
+    /// Whether anything changed. If not, there is no record.
+    pub changed: bool,
+    /// The version of the resource before; none of a new one.
+    pub version_before: Option<i64>,
+    /// The place of the record; that of the tenant's last one if nothing changed.
+    pub sequence: i64,
+}
+
+/// Why a database did not answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DatabaseError {
+    /// It cannot be reached, or is too busy: later it may answer.
+    #[error("the database is not available: {0}")]
+    Unavailable(String),
+    /// It has no room for more.
+    #[error("the database has no room left: {0}")]
+    Full(String),
+    /// It did not understand, or its content is not ours: a bug, or somebody else's database.
+    #[error("the database failed: {0}")]
+    Failed(String),
+}
+
+impl From<RowError> for DatabaseError {
+    fn from(error: RowError) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+/// Why a unit was not written. Nothing of it was.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WriteError {
+    /// The resource is not there.
+    #[error("the resource is not there")]
+    Missing,
+    /// The resource has another version than expected.
+    #[error("the resource has another version")]
+    Conflict {
+        /// The one that it has.
+        found: i64,
+    },
+    /// A value that must be unique is in use.
+    #[error("a value that must be unique is in use")]
+    Taken,
+    /// A [`Step::Required`] changed nothing.
+    #[error("step {0} found nothing")]
+    NothingFound(usize),
+    /// The database did not do it.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+}

@@ -1,0 +1,7 @@
+//! The backing store: SCIM resources in a database, with an audit trail that is also the change feed. The protocol is the core's;
+//! here are rows, transactions and HTTP.
+
+pub mod audit;
+pub mod database;
+pub mod service;
+pub mod sql;

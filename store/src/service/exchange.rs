@@ -1,0 +1,57 @@
+//! What a request says, and what it is answered.
+
+use crate::audit::Origin;
+use doorward::scim::{Profile, ScimError};
+
+/// Who asks, and when.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// Whose data it is: the tenant's id.
+    pub tenant: String,
+    /// How the tenant's identity provider speaks.
+    pub profile: Profile,
+    /// For the audit trail.
+    pub origin: Origin,
+    /// The absolute URL of the service, without a slash at its end, such as `https://scim.example.com/scim/v2`.
+    pub base_url: String,
+    /// Microseconds since 1970 UTC.
+    pub now: i64,
+}
+
+/// A request, as far as the service looks at it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Request<'r> {
+    /// `GET`, `POST`, ….
+    pub method: &'r str,
+    /// Below the base URL, still percent-encoded: `/Users/2819c223`.
+    pub path: &'r str,
+    /// What follows `?`; may be empty.
+    pub query: &'r str,
+    /// `Content-Type`.
+    pub content_type: Option<&'r [u8]>,
+    /// `If-Match`.
+    pub if_match: Option<&'r [u8]>,
+    /// `If-None-Match`.
+    pub if_none_match: Option<&'r [u8]>,
+    /// `Idempotency-Key`: a create that is sent again with the same key is answered as it was the first time.
+    pub idempotency_key: Option<&'r [u8]>,
+    /// The body; empty if there is none.
+    pub body: &'r [u8],
+}
+
+/// The answer to a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Response {
+    /// The status.
+    pub status: u16,
+    /// Header fields beside `Content-Type` and `Content-Length`, names in lower case.
+    pub headers: Vec<(&'static str, String)>,
+    /// JSON, as `application/scim+json`; none where there is no content.
+    pub body: Option<Vec<u8>>,
+}
+
+impl From<ScimError> for Response {
+    fn from(error: ScimError) -> Self {
+        Self { status: error.status, headers: Vec::new(), body: serde_json::to_vec(&error).ok() }
+    }
+}
