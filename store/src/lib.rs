@@ -3,5 +3,6 @@
 
 pub mod audit;
 pub mod database;
+pub mod repository;
 pub mod service;
 pub mod sql;

@@ -1,6 +1,223 @@
 //! The SCIM service: requests in, responses out. It knows no HTTP server: whoever has one hands over what a request says, and sends
 //! what it answers.
 
+mod bulk;
 mod exchange;
+mod list;
+mod represent;
+mod route;
+mod write;
 
 pub use exchange::{Context, Request, Response};
+
+use crate::database::{Database, DatabaseError, WriteError};
+use crate::repository::{Layout, Repository};
+use doorward::json::{self, Limits};
+use doorward::scim::{
+    AuthenticationScheme, BulkLimits, Catalog, CursorKey, Discovery, PageLimits, ResourceType, ScimError,
+    ScimType, SearchRequest, ServiceProviderConfig, Unknown,
+};
+use route::Route;
+use serde::Serialize;
+use serde_json::{Map, Value as Json};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How the service behaves.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How many resources a page has.
+    pub pages: PageLimits,
+    /// How much a Bulk request may hold.
+    pub bulk: BulkLimits,
+    /// How long a cursor is good.
+    pub cursor_timeout: Duration,
+    /// What becomes of attributes that no schema has.
+    pub unknown: Unknown,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            pages: PageLimits { default_count: 100, max_count: 1_000 },
+            bulk: BulkLimits { max_operations: 1_000, max_payload_size: 1 << 20 },
+            cursor_timeout: Duration::from_secs(3_600),
+            unknown: Unknown::Refused,
+        }
+    }
+}
+
+/// Bodies: deep enough for schemas, and room for a group of 100,000 members.
+const BODY: Limits = Limits { depth: 16, values: 1_000_000 };
+
+/// SCIM over a repository.
+#[derive(Debug)]
+pub struct Service<D> {
+    repository: Repository<D>,
+    catalog: Arc<Catalog>,
+    /// By the names of resource types.
+    layouts: HashMap<String, Layout>,
+    settings: Settings,
+    cursors: CursorKey,
+}
+
+impl<D: Database> Service<D> {
+    /// Over a database. `cursors` must be the same in every process that serves it.
+    pub fn new(database: Arc<D>, catalog: Arc<Catalog>, settings: Settings, cursors: CursorKey) -> Self {
+        let layouts = catalog.resource_types().iter();
+        let layouts =
+            layouts.map(|resource_type| (resource_type.name().to_owned(), Layout::of(resource_type))).collect();
+        Self { repository: Repository::new(database), catalog, layouts, settings, cursors }
+    }
+
+    /// Answers a request.
+    pub async fn handle(&self, context: &Context, request: &Request<'_>) -> Response {
+        self.answer(context, request).await.unwrap_or_else(Response::from)
+    }
+
+    async fn answer(&self, context: &Context, request: &Request<'_>) -> Result<Response, ScimError> {
+        let route = Route::of(&self.catalog, request.path)?;
+        check_content_type(request)?;
+        match (request.method, &route) {
+            ("GET", Route::Resource(resource_type, id)) => {
+                self.get(context, request, resource_type, id).await
+            }
+            ("GET", Route::Resources(resource_type)) => {
+                let search = SearchRequest::from_query(request.query)?;
+                self.search(context, std::slice::from_ref(resource_type), &search).await
+            }
+            ("POST", Route::Search(resource_type)) => {
+                let search = SearchRequest::from_json(&body(request)?)?;
+                self.search(context, std::slice::from_ref(resource_type), &search).await
+            }
+            ("GET", Route::Root) => {
+                let search = SearchRequest::from_query(request.query)?;
+                self.search(context, self.catalog.resource_types(), &search).await
+            }
+            ("POST", Route::RootSearch) => {
+                let search = SearchRequest::from_json(&body(request)?)?;
+                self.search(context, self.catalog.resource_types(), &search).await
+            }
+            ("POST", Route::Resources(resource_type)) => {
+                self.create(context, request, resource_type, body(request)?).await
+            }
+            ("PUT", Route::Resource(resource_type, id)) => {
+                self.replace(context, request, resource_type, id, body(request)?).await
+            }
+            ("PATCH", Route::Resource(resource_type, id)) => {
+                self.patch(context, request, resource_type, id, body(request)?).await
+            }
+            ("DELETE", Route::Resource(resource_type, id)) => {
+                self.delete(context, request, resource_type, id).await
+            }
+            ("POST", Route::Bulk) => self.bulk(context, request).await,
+            ("GET", Route::ServiceProviderConfig | Route::ResourceTypes(_) | Route::Schemas(_)) => {
+                self.discover(context, request, &route)
+            }
+            (_, Route::Me) => Err(ScimError::new(501, "a bearer token stands for no user here")),
+            (method, route) => {
+                let methods = route.methods();
+                let error = ScimError::new(405, format!("expected {methods}, but found {method}"));
+                let mut response = Response::from(error);
+                response.headers.push(("allow", methods.to_owned()));
+                Ok(response)
+            }
+        }
+    }
+
+    fn discover(
+        &self,
+        context: &Context,
+        request: &Request<'_>,
+        route: &Route,
+    ) -> Result<Response, ScimError> {
+        Discovery::check(&SearchRequest::from_query(request.query)?)?;
+        let discovery = Discovery::new(&self.catalog, &context.base_url);
+        let missing = |name: &str| ScimError::not_found(name);
+        Ok(match route {
+            Route::ResourceTypes(None) => ok(&discovery.resource_types()),
+            Route::ResourceTypes(Some(name)) => {
+                ok(&discovery.resource_type(name).ok_or_else(|| missing(name))?)
+            }
+            Route::Schemas(None) => ok(&discovery.schemas()),
+            Route::Schemas(Some(urn)) => ok(&discovery.schema(urn).ok_or_else(|| missing(urn))?),
+            _ => ok(&discovery.service_provider_config(&ServiceProviderConfig {
+                documentation_uri: None,
+                bulk: Some(self.settings.bulk),
+                max_results: self.settings.pages.max_count,
+                change_password: false,
+                sort: true,
+                etag: true,
+                pages: self.settings.pages,
+                cursor_timeout: Some(self.settings.cursor_timeout),
+                authentication_schemes: vec![AuthenticationScheme::bearer_token()],
+            })),
+        })
+    }
+
+    fn layout(&self, resource_type: &ResourceType) -> Result<&Layout, ScimError> {
+        self.layouts.get(resource_type.name()).ok_or_else(|| ScimError::new(500, "expected a known resource type"))
+    }
+}
+
+/// 200 with a body.
+fn ok(body: &impl Serialize) -> Response {
+    Response { status: 200, headers: Vec::new(), body: serde_json::to_vec(body).ok() }
+}
+
+fn body(request: &Request<'_>) -> Result<Map<String, Json>, ScimError> {
+    let body = json::parse_object(request.body, BODY)?;
+    // PostgreSQL has no texts with this character, and no identity provider sends it.
+    if request.body.windows(6).any(|octets| octets == b"\\u0000") && has_nul(&Json::Object(body.clone())) {
+        return Err(ScimError::bad_request(ScimType::InvalidValue, "expected no text with the character U+0000"));
+    }
+    Ok(body)
+}
+
+fn has_nul(value: &Json) -> bool {
+    match value {
+        Json::String(text) => text.contains('\0'),
+        Json::Array(items) => items.iter().any(has_nul),
+        Json::Object(members) => members.iter().any(|(name, value)| name.contains('\0') || has_nul(value)),
+        Json::Null | Json::Bool(_) | Json::Number(_) => false,
+    }
+}
+
+/// A body is SCIM or JSON (RFC 7644 section 3.1); a request that does not say is believed.
+fn check_content_type(request: &Request<'_>) -> Result<(), ScimError> {
+    let Some(found) = request.content_type.filter(|_| !request.body.is_empty()) else { return Ok(()) };
+    let media_type = found.split(|octet| *octet == b';').next().unwrap_or_default().trim_ascii();
+    let expected: [&[u8]; 2] = [b"application/scim+json", b"application/json"];
+    if expected.iter().any(|expected| media_type.eq_ignore_ascii_case(expected)) {
+        return Ok(());
+    }
+    let found = String::from_utf8_lossy(media_type);
+    Err(ScimError::new(415, format!("expected application/scim+json or application/json, but found {found:?}")))
+}
+
+/// What a client is told if the database does not answer: nothing of what happened inside.
+fn unavailable(error: &DatabaseError) -> ScimError {
+    match error {
+        DatabaseError::Unavailable(_) => ScimError::new(503, "the database is not available; try again later"),
+        DatabaseError::Full(_) => ScimError::new(507, "the database has no room left"),
+        DatabaseError::Failed(_) => ScimError::new(500, "the database failed"),
+    }
+}
+
+impl From<DatabaseError> for Response {
+    fn from(error: DatabaseError) -> Self {
+        unavailable(&error).into()
+    }
+}
+
+/// Of a write that was refused for a reason that only the database knows.
+fn refused(error: &WriteError, id: &str) -> ScimError {
+    match error {
+        WriteError::Missing => ScimError::not_found(id),
+        WriteError::Conflict { .. } => ScimError::new(412, "the resource has another version"),
+        WriteError::Taken => ScimError::typed(409, ScimType::Uniqueness, "expected a value that is not in use"),
+        WriteError::NothingFound(_) => ScimError::not_found(id),
+        WriteError::Database(error) => unavailable(error),
+    }
+}

@@ -34,7 +34,9 @@ CREATE TABLE resource (
     external_id TEXT,
     display_name TEXT,
     active BIGINT,
-    -- Every attribute but meta, and the members of a group.
+    -- What people call it, as it was written: the display name of a member.
+    label TEXT,
+    -- Every attribute but meta, and what other tables have: members and groups.
     data TEXT NOT NULL,
     PRIMARY KEY (tenant, id)
 );
@@ -87,6 +89,19 @@ CREATE TABLE change (
     hash BYTEA NOT NULL,
     PRIMARY KEY (tenant, sequence)
 );
+
+-- What creates with an Idempotency-Key were answered.
+CREATE TABLE idempotency (
+    tenant TEXT NOT NULL REFERENCES tenant (id) ON DELETE CASCADE,
+    key TEXT NOT NULL,
+    -- SHA-256 of what was sent: the same key with something else is an error.
+    fingerprint BYTEA NOT NULL,
+    id TEXT NOT NULL,
+    response TEXT NOT NULL,
+    created BIGINT NOT NULL,
+    PRIMARY KEY (tenant, key)
+);
+CREATE INDEX idempotency_created ON idempotency (created);
 
 -- The keys by which this service signs cursors and the like, so that every process has the same.
 CREATE TABLE secret (

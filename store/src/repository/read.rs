@@ -1,0 +1,346 @@
+//! Questions to the database.
+
+use super::Repository;
+use super::layout::Column;
+use super::predicate::Predicate;
+use crate::database::{Database, DatabaseError};
+use crate::sql::{Piece, Row, Statement};
+use std::collections::HashMap;
+
+/// A resource as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// Its id.
+    pub id: String,
+    /// Its version, from 1.
+    pub version: i64,
+    /// When it was added, in microseconds since 1970 UTC.
+    pub created: i64,
+    /// When it was changed last.
+    pub modified: i64,
+    /// Its attributes as JSON, without those that other tables have.
+    pub data: String,
+}
+
+/// What is known of a resource that is a member, or of a group that has one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// Its id.
+    pub id: String,
+    /// The name of its resource type.
+    pub resource_type: String,
+    /// What people call it.
+    pub label: Option<String>,
+}
+
+/// The order of a list, by a column; those that are alike, and all without one, by id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Order {
+    /// By what; absent values last.
+    pub column: Column,
+    /// The reverse: absent values first. Ids are ascending all the same.
+    pub descending: bool,
+}
+
+/// Where in a list to begin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Position {
+    /// After this many.
+    Offset(i64),
+    /// After the resource of this id, in a list by id.
+    After(String),
+}
+
+/// A part of a list.
+#[derive(Debug, Clone, Copy)]
+pub struct Listed<'l> {
+    /// The tenant's id.
+    pub tenant: &'l str,
+    /// The name of the resource type.
+    pub resource_type: &'l str,
+    /// Which resources.
+    pub predicate: Option<&'l Predicate>,
+    /// In which order; by id if absent.
+    pub order: Option<Order>,
+}
+
+const STORED: &str = "SELECT r.id, r.version, r.created, r.modified, r.data FROM resource r WHERE r.tenant = ";
+
+/// Who are asked about at once; databases bound the number of parameters.
+const CHUNK: usize = 500;
+
+impl<D: Database> Repository<D> {
+    /// A resource.
+    ///
+    /// # Errors
+    /// [`DatabaseError`].
+    pub async fn get(
+        &self,
+        tenant: &str,
+        resource_type: &str,
+        id: &str,
+    ) -> Result<Option<Stored>, DatabaseError> {
+        let statement = self
+            .statement(STORED)
+            .bind(tenant)
+            .sql(" AND r.id = ")
+            .bind(id)
+            .sql(" AND r.type = ")
+            .bind(resource_type);
+        let rows = self.one(statement).await?;
+        rows.first().map(stored).transpose()
+    }
+
+    /// How many resources there are.
+    ///
+    /// # Errors
+    /// [`DatabaseError`].
+    pub async fn count(&self, listed: Listed<'_>) -> Result<u64, DatabaseError> {
+        let statement = self.statement("SELECT count(*) FROM resource r WHERE r.tenant = ");
+        let rows = self.one(which(statement, listed)).await?;
+        let count = rows.first().map_or(Ok(0), |row| row.integer(0))?;
+        Ok(u64::try_from(count).unwrap_or_default())
+    }
+
+    /// Resources in order, `limit` at most.
+    ///
+    /// # Errors
+    /// [`DatabaseError`].
+    pub async fn list(
+        &self,
+        listed: Listed<'_>,
+        position: &Position,
+        limit: usize,
+    ) -> Result<Vec<Stored>, DatabaseError> {
+        let mut statement = which(self.statement(STORED), listed);
+        if let Position::After(id) = position {
+            statement = statement.sql(" AND r.id > ").bind(id.as_str());
+        }
+        statement = statement.sql(" ORDER BY ");
+        if let Some(Order { column, descending }) = listed.order {
+            let (absent, order) =
+                if descending { (" IS NOT NULL, ", " DESC, ") } else { (" IS NULL, ", ", ") };
+            statement = statement.sql(column.name()).sql(absent).sql(column.name()).sql(order);
+        }
+        statement = statement.sql("r.id LIMIT ").bind(i64::try_from(limit).unwrap_or(i64::MAX));
+        if let Position::Offset(offset @ 1..) = position {
+            statement = statement.sql(" OFFSET ").bind(*offset);
+        }
+        self.one(statement).await?.iter().map(stored).collect()
+    }
+
+    /// The resources of these ids, in no order; those that are not there are left out.
+    ///
+    /// # Errors
+    /// [`DatabaseError`].
+    pub async fn get_each(
+        &self,
+        tenant: &str,
+        resource_type: &str,
+        ids: &[String],
+    ) -> Result<HashMap<String, Stored>, DatabaseError> {
+        let mut found = HashMap::new();
+        for chunk in ids.chunks(CHUNK) {
+            let statement = self
+                .statement(STORED)
+                .bind(tenant)
+                .sql(" AND r.type = ")
+                .bind(resource_type)
+                .sql(" AND r.id IN (")
+                .bind_all(chunk.iter().map(String::as_str))
+                .sql(")");
+            for row in self.one(statement).await? {
+                let resource = stored(&row)?;
+                found.insert(resource.id.clone(), resource);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Which of these resources are there, of whatever type.
+    ///
+    /// # Errors
+    /// [`DatabaseError`].
+    pub async fn existing(&self, tenant: &str, ids: &[&str]) -> Result<Vec<Member>, DatabaseError> {
+        let mut found = Vec::new();
+        for chunk in ids.chunks(CHUNK) {
+            let statement = self
+                .statement("SELECT r.id, r.type, r.label FROM resource r WHERE r.tenant = ")
+                .bind(tenant)
+                .sql(" AND r.id IN (")
+                .bind_all(chunk.iter().copied())
+                .sql(")");
+            for row in self.one(statement).await? {
+                found.push(member(&row, 0)?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// The members of groups, by group, in the order of their ids.
+    ///
+    /// # Errors
+    /// [`DatabaseError`].
+    pub async fn members(
+        &self,
+        tenant: &str,
+        groups: &[&str],
+    ) -> Result<HashMap<String, Vec<Member>>, DatabaseError> {
+        let select = "SELECT m.group_id, r.id, r.type, r.label FROM member m JOIN resource r \
+                      ON r.tenant = m.tenant AND r.id = m.value WHERE m.tenant = ";
+        self.related(select, " AND m.group_id IN (", ") ORDER BY m.group_id, m.value", tenant, groups).await
+    }
+
+    /// The groups of members, by member, in the order of their ids.
+    ///
+    /// # Errors
+    /// [`DatabaseError`].
+    pub async fn groups(
+        &self,
+        tenant: &str,
+        members: &[&str],
+    ) -> Result<HashMap<String, Vec<Member>>, DatabaseError> {
+        let select = "SELECT m.value, r.id, r.type, r.label FROM member m JOIN resource r \
+                      ON r.tenant = m.tenant AND r.id = m.group_id WHERE m.tenant = ";
+        self.related(select, " AND m.value IN (", ") ORDER BY m.value, m.group_id", tenant, members).await
+    }
+
+    async fn related(
+        &self,
+        select: &'static str,
+        among: &'static str,
+        order: &'static str,
+        tenant: &str,
+        ids: &[&str],
+    ) -> Result<HashMap<String, Vec<Member>>, DatabaseError> {
+        let mut found: HashMap<String, Vec<Member>> = HashMap::new();
+        for chunk in ids.chunks(CHUNK) {
+            let statement =
+                self.statement(select).bind(tenant).sql(among).bind_all(chunk.iter().copied()).sql(order);
+            for row in self.one(statement).await? {
+                found.entry(row.text(0)?.to_owned()).or_default().push(member(&row, 1)?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Changes after the place `since`, `limit` at most: their places and records.
+    ///
+    /// # Errors
+    /// [`DatabaseError`].
+    pub async fn changes(
+        &self,
+        tenant: &str,
+        since: i64,
+        limit: usize,
+    ) -> Result<Vec<(i64, String)>, DatabaseError> {
+        let statement = self
+            .statement("SELECT sequence, record FROM change WHERE tenant = ")
+            .bind(tenant)
+            .sql(" AND sequence > ")
+            .bind(since)
+            .sql(" ORDER BY sequence LIMIT ")
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX));
+        let rows = self.one(statement).await?;
+        rows.iter().map(|row| Ok((row.integer(0)?, row.text(1)?.to_owned()))).collect()
+    }
+
+    /// What a create with that `Idempotency-Key` was answered: the fingerprint of what was sent, the id, and the body.
+    ///
+    /// # Errors
+    /// [`DatabaseError`].
+    pub async fn answered(
+        &self,
+        tenant: &str,
+        key: &str,
+    ) -> Result<Option<(Vec<u8>, String, String)>, DatabaseError> {
+        let statement = self
+            .statement("SELECT fingerprint, id, response FROM idempotency WHERE tenant = ")
+            .bind(tenant)
+            .sql(" AND key = ")
+            .bind(key);
+        let rows = self.one(statement).await?;
+        let read = |row: &Row| Ok((row.blob(0)?.to_vec(), row.text(1)?.to_owned(), row.text(2)?.to_owned()));
+        rows.first().map(read).transpose()
+    }
+
+    /// Which attribute of a resource has a value that another one of its type has; none if all are free.
+    ///
+    /// # Errors
+    /// [`DatabaseError`].
+    pub async fn taken(
+        &self,
+        tenant: &str,
+        resource_type: &str,
+        id: &str,
+        user_name: Option<&str>,
+        unique_values: &[(String, String)],
+    ) -> Result<Option<String>, DatabaseError> {
+        if let Some(user_name) = user_name {
+            let statement = self
+                .statement("SELECT r.id FROM resource r WHERE r.tenant = ")
+                .bind(tenant)
+                .sql(" AND r.type = ")
+                .bind(resource_type)
+                .sql(" AND r.user_name = ")
+                .bind(user_name)
+                .sql(" AND r.id <> ")
+                .bind(id);
+            if !self.one(statement).await?.is_empty() {
+                return Ok(Some("userName".to_owned()));
+            }
+        }
+        for (attribute, value) in unique_values {
+            let statement = self
+                .statement("SELECT u.id FROM unique_value u WHERE u.tenant = ")
+                .bind(tenant)
+                .sql(" AND u.type = ")
+                .bind(resource_type)
+                .sql(" AND u.attribute = ")
+                .bind(attribute.as_str())
+                .sql(" AND u.value = ")
+                .bind(value.as_str())
+                .sql(" AND u.id <> ")
+                .bind(id);
+            if !self.one(statement).await?.is_empty() {
+                return Ok(Some(attribute.clone()));
+            }
+        }
+        Ok(None)
+    }
+
+    pub(super) fn statement(&self, text: &'static str) -> Statement {
+        Statement::new(self.database.dialect(), text)
+    }
+
+    async fn one(&self, statement: Statement) -> Result<Vec<Row>, DatabaseError> {
+        Ok(self.database.read(vec![statement]).await?.pop().unwrap_or_default())
+    }
+}
+
+fn which(statement: Statement, listed: Listed<'_>) -> Statement {
+    let statement = statement.bind(listed.tenant).sql(" AND r.type = ").bind(listed.resource_type);
+    match listed.predicate {
+        Some(predicate) => statement.append(&[Piece::Sql(" AND ")]).append(&predicate.pieces),
+        None => statement,
+    }
+}
+
+fn stored(row: &Row) -> Result<Stored, DatabaseError> {
+    Ok(Stored {
+        id: row.text(0)?.to_owned(),
+        version: row.integer(1)?,
+        created: row.integer(2)?,
+        modified: row.integer(3)?,
+        data: row.text(4)?.to_owned(),
+    })
+}
+
+fn member(row: &Row, at: usize) -> Result<Member, DatabaseError> {
+    let column = |offset: usize| at.saturating_add(offset);
+    Ok(Member {
+        id: row.text(column(0))?.to_owned(),
+        resource_type: row.text(column(1))?.to_owned(),
+        label: row.optional_text(column(2))?.map(str::to_owned),
+    })
+}

@@ -1,0 +1,268 @@
+//! Changes, as units.
+
+use super::Repository;
+use super::layout::{Column, Layout};
+use crate::audit::Change;
+use crate::database::{Database, Guard, Step, Unit, WriteError, Written};
+use doorward::scim::Resource;
+
+/// How many members go into one statement.
+const CHUNK: usize = 500;
+
+/// A resource as it is to be kept.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    /// Its id.
+    pub id: String,
+    /// The name of its resource type.
+    pub resource_type: String,
+    /// For the column `user_name`.
+    pub user_name: Option<String>,
+    external_id: Option<String>,
+    display_name: Option<String>,
+    active: Option<bool>,
+    label: Option<String>,
+    data: String,
+    emails: Vec<(String, Option<String>)>,
+    /// Paths and values that no other resource may have.
+    pub unique_values: Vec<(String, String)>,
+}
+
+/// A change of the members of a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MemberStep {
+    /// These too.
+    Add(Vec<String>),
+    /// Not these.
+    Remove(Vec<String>),
+    /// Not these, and it is an error if none of them is a member.
+    RemoveSome(Vec<String>),
+    /// None.
+    Clear,
+}
+
+impl Draft {
+    /// Of a resource that has an id, without what other tables have.
+    pub fn of(resource: &Resource, layout: &Layout) -> Self {
+        let mut data = resource.to_json();
+        data.remove("meta");
+        Self {
+            id: resource.id().unwrap_or_default().to_owned(),
+            resource_type: resource.resource_type().name().to_owned(),
+            user_name: layout.text(resource, Column::UserName),
+            external_id: layout.text(resource, Column::ExternalId),
+            display_name: layout.text(resource, Column::DisplayName),
+            active: layout.boolean(resource, Column::Active),
+            label: layout.label(resource).map(str::to_owned),
+            data: serde_json::Value::Object(data).to_string(),
+            emails: layout.emails(resource),
+            unique_values: layout.unique_values(resource),
+        }
+    }
+}
+
+impl Draft {
+    /// Its attributes as JSON.
+    pub fn into_data(self) -> String {
+        self.data
+    }
+}
+
+impl<D: Database> Repository<D> {
+    /// Adds a resource.
+    ///
+    /// # Errors
+    /// [`WriteError`].
+    pub async fn insert(
+        &self,
+        tenant: &str,
+        draft: &Draft,
+        members: Vec<MemberStep>,
+        change: Change,
+        answer: Option<(&str, &[u8], &str)>,
+    ) -> Result<Written, WriteError> {
+        let insert = self
+            .statement(
+                "INSERT INTO resource (tenant, id, type, version, created, modified, user_name, external_id, \
+                 display_name, active, label, data) VALUES (",
+            )
+            .bind_all([tenant, &draft.id, &draft.resource_type])
+            .sql(", 1, ")
+            .bind_all([change.time, change.time])
+            .sql(", ")
+            .bind_all([draft.user_name.clone(), draft.external_id.clone(), draft.display_name.clone()])
+            .sql(", ")
+            .bind(draft.active)
+            .sql(", ")
+            .bind_all([draft.label.clone(), Some(draft.data.clone())])
+            .sql(")");
+        let mut steps = vec![Step::Required(insert)];
+        self.add_values(tenant, draft, &mut steps);
+        for step in members {
+            self.add_members(tenant, &draft.id, step, &mut steps);
+        }
+        if let Some((key, fingerprint, response)) = answer {
+            let keep = self
+                .statement(
+                    "INSERT INTO idempotency (tenant, key, id, response, fingerprint, created) VALUES (",
+                )
+                .bind_all([tenant, key, &draft.id, response])
+                .sql(", ")
+                .bind(fingerprint.to_vec())
+                .sql(", ")
+                .bind(change.time)
+                .sql(")");
+            steps.push(Step::Required(keep));
+        }
+        let unit = Unit { tenant: tenant.to_owned(), guard: Guard::New, steps, change };
+        self.database.write(unit).await
+    }
+
+    /// Changes a resource: its attributes if there is a draft, and its members. `expected`: the version that it must have.
+    ///
+    /// # Errors
+    /// [`WriteError`].
+    pub async fn update(
+        &self,
+        tenant: &str,
+        draft: Option<&Draft>,
+        members: Vec<MemberStep>,
+        expected: Option<i64>,
+        change: Change,
+    ) -> Result<Written, WriteError> {
+        let mut steps = Vec::new();
+        if let Some(draft) = draft {
+            let update = self
+                .statement("UPDATE resource SET user_name = ")
+                .bind(draft.user_name.clone())
+                .sql(", external_id = ")
+                .bind(draft.external_id.clone())
+                .sql(", display_name = ")
+                .bind(draft.display_name.clone())
+                .sql(", active = ")
+                .bind(draft.active)
+                .sql(", label = ")
+                .bind(draft.label.clone())
+                .sql(", data = ")
+                .bind(draft.data.as_str())
+                .sql(" WHERE tenant = ")
+                .bind(tenant)
+                .sql(" AND id = ")
+                .bind(draft.id.as_str());
+            steps.push(Step::Required(update));
+            for delete in ["DELETE FROM email WHERE tenant = ", "DELETE FROM unique_value WHERE tenant = "] {
+                let delete = self.statement(delete).bind(tenant).sql(" AND id = ").bind(draft.id.as_str());
+                steps.push(Step::Consequence(delete));
+            }
+            self.add_values(tenant, draft, &mut steps);
+        }
+        for step in members {
+            self.add_members(tenant, &change.id, step, &mut steps);
+        }
+        let count_up = self
+            .statement("UPDATE resource SET version = version + 1, modified = ")
+            .bind(change.time)
+            .sql(" WHERE tenant = ")
+            .bind(tenant)
+            .sql(" AND id = ")
+            .bind(change.id.as_str());
+        steps.push(Step::Consequence(count_up));
+        let guard = self.guard(tenant, &change, expected);
+        self.database.write(Unit { tenant: tenant.to_owned(), guard, steps, change }).await
+    }
+
+    /// Removes a resource. The groups that it was a member of have a new version.
+    ///
+    /// # Errors
+    /// [`WriteError`].
+    pub async fn delete(
+        &self,
+        tenant: &str,
+        expected: Option<i64>,
+        change: Change,
+    ) -> Result<Written, WriteError> {
+        let groups = self
+            .statement("UPDATE resource SET version = version + 1, modified = ")
+            .bind(change.time)
+            .sql(" WHERE tenant = ")
+            .bind(tenant)
+            .sql(" AND id IN (SELECT m.group_id FROM member m WHERE m.tenant = ")
+            .bind(tenant)
+            .sql(" AND m.value = ")
+            .bind(change.id.as_str())
+            .sql(")");
+        let delete = self
+            .statement("DELETE FROM resource WHERE tenant = ")
+            .bind(tenant)
+            .sql(" AND id = ")
+            .bind(change.id.as_str());
+        let guard = self.guard(tenant, &change, expected);
+        let steps = vec![Step::Change(groups), Step::Required(delete)];
+        self.database.write(Unit { tenant: tenant.to_owned(), guard, steps, change }).await
+    }
+
+    fn guard(&self, tenant: &str, change: &Change, expected: Option<i64>) -> Guard {
+        let statement = self
+            .statement("SELECT version FROM resource WHERE tenant = ")
+            .bind(tenant)
+            .sql(" AND id = ")
+            .bind(change.id.as_str())
+            .sql(" AND type = ")
+            .bind(change.resource_type.as_str())
+            .for_update();
+        Guard::Version { statement, expected }
+    }
+
+    fn add_values(&self, tenant: &str, draft: &Draft, steps: &mut Vec<Step>) {
+        for (position, (value, kind)) in (0_i64..).zip(&draft.emails) {
+            let insert = self
+                .statement("INSERT INTO email (tenant, id, value, kind, position) VALUES (")
+                .bind_all([tenant, &draft.id, value])
+                .sql(", ")
+                .bind(kind.clone())
+                .sql(", ")
+                .bind(position)
+                .sql(")");
+            steps.push(Step::Consequence(insert));
+        }
+        for (attribute, value) in &draft.unique_values {
+            let insert = self
+                .statement("INSERT INTO unique_value (tenant, type, attribute, value, id) VALUES (")
+                .bind_all([tenant, &draft.resource_type, attribute, value, &draft.id])
+                .sql(")");
+            steps.push(Step::Consequence(insert));
+        }
+    }
+
+    fn add_members(&self, tenant: &str, group: &str, step: MemberStep, steps: &mut Vec<Step>) {
+        let delete = || {
+            self.statement("DELETE FROM member WHERE tenant = ").bind(tenant).sql(" AND group_id = ").bind(group)
+        };
+        let remove = |values: &[String]| {
+            delete().sql(" AND value IN (").bind_all(values.iter().map(String::as_str)).sql(")")
+        };
+        match step {
+            MemberStep::Add(values) => {
+                for chunk in values.chunks(CHUNK) {
+                    // What is not there any more is not added: who asked was told before, or deleted it meanwhile.
+                    let insert = self
+                        .statement("INSERT INTO member (tenant, group_id, value) SELECT r.tenant, ")
+                        .bind(group)
+                        .sql(", r.id FROM resource r WHERE r.tenant = ")
+                        .bind(tenant)
+                        .sql(" AND r.id IN (")
+                        .bind_all(chunk.iter().map(String::as_str))
+                        .sql(") ON CONFLICT DO NOTHING");
+                    steps.push(Step::Change(insert));
+                }
+            }
+            MemberStep::Remove(values) => {
+                steps.extend(values.chunks(CHUNK).map(|chunk| Step::Change(remove(chunk))));
+            }
+            MemberStep::RemoveSome(values) => {
+                steps.extend(values.chunks(CHUNK).map(|chunk| Step::Required(remove(chunk))));
+            }
+            MemberStep::Clear => steps.push(Step::Change(delete())),
+        }
+    }
+}

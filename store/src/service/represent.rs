@@ -1,0 +1,108 @@
+//! From rows to resources, and to what a client sees of them.
+
+use super::{Context, Service, unavailable};
+use crate::database::Database;
+use crate::repository::{Layout, Member, Stored};
+use doorward::scim::{DateTime, Meta, Projection, Resource, ResourceType, ScimError, Version};
+use serde_json::{Map, Value as Json, json};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Which related resources are read too.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Related {
+    pub(super) members: bool,
+    pub(super) groups: bool,
+}
+
+impl Related {
+    /// What a projection shows.
+    pub(super) fn of(projection: &Projection, layout: &Layout) -> Self {
+        let shown = |attribute: Option<&_>| attribute.is_some_and(|attribute| projection.includes(attribute));
+        Self { members: shown(layout.members()), groups: shown(layout.groups()) }
+    }
+}
+
+impl<D: Database> Service<D> {
+    /// Resources from rows, with what other tables have.
+    pub(super) async fn represent(
+        &self,
+        context: &Context,
+        resource_type: &Arc<ResourceType>,
+        rows: &[Stored],
+        related: Related,
+    ) -> Result<Vec<Resource>, ScimError> {
+        let ids: Vec<&str> = rows.iter().map(|row| row.id.as_str()).collect();
+        let tenant = context.tenant.as_str();
+        let mut members = HashMap::new();
+        if related.members {
+            members = self.repository.members(tenant, &ids).await.map_err(|error| unavailable(&error))?;
+        }
+        let mut groups = HashMap::new();
+        if related.groups {
+            groups = self.repository.groups(tenant, &ids).await.map_err(|error| unavailable(&error))?;
+        }
+        let resource = |row: &Stored| {
+            let related = [("members", members.get(&row.id)), ("groups", groups.get(&row.id))];
+            self.read(context, resource_type, row, related)
+        };
+        rows.iter().map(resource).collect()
+    }
+
+    fn read(
+        &self,
+        context: &Context,
+        resource_type: &Arc<ResourceType>,
+        row: &Stored,
+        related: [(&str, Option<&Vec<Member>>); 2],
+    ) -> Result<Resource, ScimError> {
+        let broken = |what: String| ScimError::new(500, format!("expected a readable resource, but found {what}"));
+        let mut data: Map<String, Json> =
+            serde_json::from_str(&row.data).map_err(|error| broken(error.to_string()))?;
+        for (name, others) in related {
+            let others = others.into_iter().flatten().map(|other| self.reference(context, name, other));
+            let others: Vec<Json> = others.collect();
+            if !others.is_empty() {
+                data.insert(name.to_owned(), Json::Array(others));
+            }
+        }
+        let mut resource =
+            Resource::from_stored(resource_type, &data).map_err(|error| broken(error.to_string()))?;
+        resource.set_meta(&meta(context, resource_type, row));
+        Ok(resource)
+    }
+
+    fn reference(&self, context: &Context, name: &str, other: &Member) -> Json {
+        let mut reference = json!({ "value": other.id });
+        if let Some(resource_type) = self.catalog.resource_type(&other.resource_type) {
+            reference["$ref"] = location(context, resource_type, &other.id).into();
+        }
+        if let Some(label) = &other.label {
+            reference["display"] = label.as_str().into();
+        }
+        // How a user is in a group: nobody is by another group, as far as is kept.
+        reference["type"] = if name == "groups" { "direct".into() } else { other.resource_type.as_str().into() };
+        reference
+    }
+}
+
+/// What the service provider knows of a resource.
+pub(super) fn meta(context: &Context, resource_type: &ResourceType, row: &Stored) -> Meta {
+    let instant = |micros| DateTime::from_unix_micros(micros).unwrap_or(DateTime::MIN);
+    Meta {
+        created: instant(row.created),
+        last_modified: instant(row.modified),
+        location: location(context, resource_type, &row.id),
+        version: Some(version(row.version).to_string()),
+    }
+}
+
+/// The absolute URL of a resource.
+pub(super) fn location(context: &Context, resource_type: &ResourceType, id: &str) -> String {
+    format!("{}{}/{id}", context.base_url, resource_type.endpoint())
+}
+
+/// The entity tag of a version.
+pub(super) fn version(number: i64) -> Version {
+    Version::from(u64::try_from(number).unwrap_or_default())
+}

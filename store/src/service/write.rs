@@ -1,0 +1,530 @@
+//! Changing: create, replace, patch, delete.
+
+use super::represent::{Related, location, version};
+use super::{Context, Request, Response, Service, refused, unavailable};
+use crate::audit::{Change, Operation};
+use crate::database::{Database, WriteError, Written};
+use crate::repository::{Draft, Layout, MemberStep, Stored};
+use doorward::scim::{
+    AttributeRef, Complex, Conditions, MemberChange, MustExist, Patch, PatchAnswer, Projection, Resource,
+    ResourceType, ScimError, ScimType, SearchRequest, Softening, TypedFilter, Value,
+};
+use serde_json::{Map, Value as Json};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// How often a change is tried again that another one overtook.
+const ATTEMPTS: usize = 16;
+
+/// The longest `Idempotency-Key`, in bytes.
+const LONGEST_KEY: usize = 255;
+
+/// What is done to a resource.
+struct Alteration {
+    operation: Operation,
+    /// As it shall be, if its attributes change.
+    resource: Option<Resource>,
+    members: Vec<MemberStep>,
+    /// Of which removals an error is told if they find nothing, in their order.
+    must_exist: Vec<MustExist>,
+    /// Whether it rests on what was read: then it must not have changed meanwhile.
+    rests_on_version: bool,
+    attributes: Vec<String>,
+}
+
+impl<D: Database> Service<D> {
+    pub(super) async fn create(
+        &self,
+        context: &Context,
+        request: &Request<'_>,
+        resource_type: &Arc<ResourceType>,
+        mut body: Map<String, Json>,
+    ) -> Result<Response, ScimError> {
+        let projection = self.projection(request, resource_type)?;
+        let key = idempotency_key(request)?;
+        let fingerprint = Sha256::new().chain_update(request.path).chain_update([0]).chain_update(request.body);
+        let fingerprint = fingerprint.finalize();
+        if let Some(key) = key
+            && let Some(response) = self.answered(context, resource_type, key, &fingerprint).await?
+        {
+            return Ok(response);
+        }
+        let layout = self.layout(resource_type)?;
+        context.profile.softenings().soften_resource(resource_type, &mut body);
+        let mut resource = Resource::parse(resource_type, &body, self.settings.unknown)?;
+        let members = take_members(&mut resource, layout)?;
+        forget_password(&mut resource, layout);
+        // Ids that grow keep the rows of one time together.
+        resource.set_id(&Uuid::now_v7().to_string());
+        let members = self.known(context, values_of(&members)).await?;
+        let draft = Draft::of(&resource, layout);
+        let mut attributes: Vec<String> = resource.core().iter().map(|(name, _)| name.to_string()).collect();
+        attributes.extend(resource.extensions().map(|(urn, _)| urn.to_string()));
+        attributes.retain(|name| name != "id" && name != "schemas");
+        if !members.is_empty() {
+            attributes.push("members".to_owned());
+        }
+        let row = Stored {
+            id: draft.id.clone(),
+            version: 1,
+            created: context.now,
+            modified: context.now,
+            data: Json::Object(resource.to_json()).to_string(),
+        };
+        let mut response = self.shown(context, resource_type, &row, &projection).await?;
+        let steps = if members.is_empty() { Vec::new() } else { vec![MemberStep::Add(members)] };
+        let has_members = !steps.is_empty();
+        let change = change(context, Operation::Create, resource_type, &draft.id, attributes);
+        let text = String::from_utf8_lossy(response.body.as_deref().unwrap_or_default()).into_owned();
+        let answer = key.map(|key| (key, fingerprint.as_slice(), text.as_str()));
+        let written = self.repository.insert(&context.tenant, &draft, steps, change, answer).await;
+        if let Err(error) = written {
+            if let (WriteError::Taken, Some(key)) = (&error, key)
+                && let Some(response) = self.answered(context, resource_type, key, &fingerprint).await?
+            {
+                return Ok(response);
+            }
+            return Err(self.explained(context, &draft, error).await);
+        }
+        if has_members {
+            response = self.shown(context, resource_type, &row, &projection).await?;
+        }
+        response.status = 201;
+        response.headers.push(("location", location(context, resource_type, &row.id)));
+        Ok(response)
+    }
+
+    pub(super) async fn replace(
+        &self,
+        context: &Context,
+        request: &Request<'_>,
+        resource_type: &Arc<ResourceType>,
+        id: &str,
+        mut body: Map<String, Json>,
+    ) -> Result<Response, ScimError> {
+        let layout = self.layout(resource_type)?;
+        let projection = self.projection(request, resource_type)?;
+        context.profile.softenings().soften_resource(resource_type, &mut body);
+        let mut sent = Resource::parse(resource_type, &body, self.settings.unknown)?;
+        let members = take_members(&mut sent, layout)?;
+        forget_password(&mut sent, layout);
+        let members = self.known(context, values_of(&members)).await?;
+        let row = self
+            .change(context, request, resource_type, id, async |row| {
+                let old = self.own(context, resource_type, row).await?;
+                let new = sent.clone().replacing(&old)?;
+                let mut attributes: Vec<String> =
+                    new.differences(&old).iter().map(ToString::to_string).collect();
+                let mut steps = Vec::new();
+                if layout.members().is_some() {
+                    steps = self.exactly(context, id, &members).await?;
+                    attributes.extend((!steps.is_empty()).then(|| "members".to_owned()));
+                }
+                Ok(Alteration {
+                    operation: Operation::Replace,
+                    resource: (new != old).then_some(new),
+                    members: steps,
+                    must_exist: Vec::new(),
+                    rests_on_version: true,
+                    attributes,
+                })
+            })
+            .await?;
+        self.shown(context, resource_type, &row, &projection).await
+    }
+
+    pub(super) async fn patch(
+        &self,
+        context: &Context,
+        request: &Request<'_>,
+        resource_type: &Arc<ResourceType>,
+        id: &str,
+        mut body: Map<String, Json>,
+    ) -> Result<Response, ScimError> {
+        let layout = self.layout(resource_type)?;
+        let projection = self.projection(request, resource_type)?;
+        let softenings = context.profile.softenings();
+        softenings.soften_patch(resource_type, &mut body);
+        let patch = Patch::parse(resource_type, &body, &softenings.patch_rules(self.settings.unknown))?;
+        let (member_changes, rest) = match layout.members() {
+            Some(members) => {
+                let plan = patch.plan(members)?;
+                (plan.members, plan.rest)
+            }
+            None => (Vec::new(), patch),
+        };
+        let members_named = if member_changes.is_empty() { None } else { Some("members".to_owned()) };
+        let row = self
+            .change(context, request, resource_type, id, async |row| {
+                let (members, must_exist, is_simulated) =
+                    self.member_steps(context, id, layout, &member_changes).await?;
+                let mut resource = None;
+                let mut attributes = Vec::new();
+                if !rest.is_empty() {
+                    let old = self.own(context, resource_type, row).await?;
+                    let mut new = rest.apply(&old)?.resource;
+                    forget_password(&mut new, layout);
+                    attributes = new.differences(&old).iter().map(ToString::to_string).collect();
+                    resource = (new != old).then_some(new);
+                }
+                attributes.extend(members_named.clone());
+                let rests_on_version = resource.is_some() || is_simulated;
+                Ok(Alteration {
+                    operation: Operation::Patch,
+                    resource,
+                    members,
+                    must_exist,
+                    rests_on_version,
+                    attributes,
+                })
+            })
+            .await?;
+        let wants_body = !SearchRequest::from_query(request.query)?.attributes.is_empty();
+        if context.profile.patch_answer() == PatchAnswer::NoContent && !wants_body {
+            let tag = version(row.version).to_string();
+            return Ok(Response { status: 204, headers: vec![("etag", tag)], body: None });
+        }
+        self.shown(context, resource_type, &row, &projection).await
+    }
+
+    pub(super) async fn delete(
+        &self,
+        context: &Context,
+        request: &Request<'_>,
+        resource_type: &Arc<ResourceType>,
+        id: &str,
+    ) -> Result<Response, ScimError> {
+        let conditions = Conditions::parse(request.if_match, request.if_none_match)?;
+        for _ in 0..ATTEMPTS {
+            let mut expected = None;
+            if !conditions.is_empty() {
+                let row = self.row(context, resource_type, id).await?;
+                conditions.check_write(Some(&version(row.version)))?;
+                expected = Some(row.version);
+            }
+            let change = change(context, Operation::Delete, resource_type, id, Vec::new());
+            match self.repository.delete(&context.tenant, expected, change).await {
+                Ok(_) => return Ok(Response { status: 204, headers: Vec::new(), body: None }),
+                Err(WriteError::Conflict { .. }) => {}
+                Err(error) => return Err(refused(&error, id)),
+            }
+        }
+        Err(overtaken())
+    }
+
+    /// Changes a resource by what `alter` makes of it, and answers its row. What another change overtakes is worked out anew.
+    async fn change(
+        &self,
+        context: &Context,
+        request: &Request<'_>,
+        resource_type: &Arc<ResourceType>,
+        id: &str,
+        alter: impl AsyncFn(&Stored) -> Result<Alteration, ScimError>,
+    ) -> Result<Stored, ScimError> {
+        let layout = self.layout(resource_type)?;
+        let conditions = Conditions::parse(request.if_match, request.if_none_match)?;
+        for _ in 0..ATTEMPTS {
+            let row = self.row(context, resource_type, id).await?;
+            conditions.check_write(Some(&version(row.version)))?;
+            let altered = alter(&row).await?;
+            if altered.resource.is_none() && altered.members.is_empty() {
+                return Ok(row);
+            }
+            let draft = altered.resource.as_ref().map(|resource| Draft::of(resource, layout));
+            let is_bound = altered.rests_on_version || !conditions.is_empty();
+            let expected = is_bound.then_some(row.version);
+            let change = change(context, altered.operation, resource_type, id, altered.attributes);
+            let written =
+                self.repository.update(&context.tenant, draft.as_ref(), altered.members, expected, change).await;
+            match written {
+                Ok(Written { changed: false, .. }) => return self.row(context, resource_type, id).await,
+                Ok(Written { version_before, .. }) => {
+                    let version = version_before.unwrap_or_default().saturating_add(1);
+                    let data = draft.map_or_else(|| row.data.clone(), Draft::into_data);
+                    return Ok(Stored { version, modified: context.now, data, ..row });
+                }
+                Err(WriteError::Conflict { .. }) => {}
+                Err(WriteError::NothingFound(_)) => {
+                    let first = altered.must_exist.first();
+                    return Err(first.map_or_else(|| ScimError::not_found(id), |first| first.error().into()));
+                }
+                Err(error) => {
+                    return Err(match &draft {
+                        Some(draft) => self.explained(context, draft, error).await,
+                        None => refused(&error, id),
+                    });
+                }
+            }
+        }
+        Err(overtaken())
+    }
+
+    /// A resource without what other tables have.
+    async fn own(
+        &self,
+        context: &Context,
+        resource_type: &Arc<ResourceType>,
+        row: &Stored,
+    ) -> Result<Resource, ScimError> {
+        let related = Related { members: false, groups: false };
+        let rows = self.represent(context, resource_type, std::slice::from_ref(row), related).await?;
+        rows.into_iter().next().ok_or_else(|| ScimError::not_found(&row.id))
+    }
+
+    /// The steps that changes of members come to, what must be found, and whether they rest on the members that were read.
+    async fn member_steps(
+        &self,
+        context: &Context,
+        id: &str,
+        layout: &Layout,
+        changes: &[MemberChange],
+    ) -> Result<(Vec<MemberStep>, Vec<MustExist>, bool), ScimError> {
+        let needs_members = changes.iter().any(|change| match change {
+            MemberChange::ReplaceAll(_) | MemberChange::RemoveMatching { .. } => true,
+            MemberChange::Add(_) | MemberChange::Remove { .. } | MemberChange::Clear => false,
+        });
+        if needs_members {
+            let steps = self.simulated(context, id, layout, changes).await?;
+            return Ok((steps, Vec::new(), true));
+        }
+        let (mut steps, mut must_exist) = (Vec::new(), Vec::new());
+        for change in changes {
+            match change {
+                MemberChange::Add(values) => {
+                    steps.push(MemberStep::Add(self.known(context, values_of(values)).await?));
+                }
+                MemberChange::Remove { values, must_exist: Some(error) } => {
+                    steps.push(MemberStep::RemoveSome(values.clone()));
+                    must_exist.push(error.clone());
+                }
+                MemberChange::Remove { values, must_exist: None } => {
+                    steps.push(MemberStep::Remove(values.clone()));
+                }
+                MemberChange::Clear => steps.push(MemberStep::Clear),
+                MemberChange::ReplaceAll(_) | MemberChange::RemoveMatching { .. } => {}
+            }
+        }
+        Ok((steps, must_exist, false))
+    }
+
+    /// The same by the members that are there: where all are replaced, or a filter chooses.
+    async fn simulated(
+        &self,
+        context: &Context,
+        id: &str,
+        layout: &Layout,
+        changes: &[MemberChange],
+    ) -> Result<Vec<MemberStep>, ScimError> {
+        let before = self.member_ids(context, id).await?;
+        let mut after = before.clone();
+        for change in changes {
+            match change {
+                MemberChange::Add(values) => after.extend(self.known(context, values_of(values)).await?),
+                MemberChange::Clear => after.clear(),
+                MemberChange::ReplaceAll(values) => {
+                    after = self.known(context, values_of(values)).await?.into_iter().collect();
+                }
+                MemberChange::Remove { values, must_exist } => {
+                    let count = after.len();
+                    after.retain(|member| !values.contains(member));
+                    must_find(count != after.len(), must_exist.as_ref())?;
+                }
+                MemberChange::RemoveMatching { filter, must_exist } => {
+                    let matching = self.matching(context, id, layout, filter, &after).await?;
+                    after.retain(|member| !matching.contains(member));
+                    must_find(!matching.is_empty(), must_exist.as_ref())?;
+                }
+            }
+        }
+        Ok(difference(&before, &after))
+    }
+
+    async fn member_ids(&self, context: &Context, id: &str) -> Result<BTreeSet<String>, ScimError> {
+        let found = self.repository.members(&context.tenant, &[id]).await;
+        let found = found.map_err(|error| unavailable(&error))?.remove(id).unwrap_or_default();
+        Ok(found.into_iter().map(|member| member.id).collect())
+    }
+
+    /// Those of `members` that the filter matches.
+    async fn matching(
+        &self,
+        context: &Context,
+        id: &str,
+        layout: &Layout,
+        filter: &TypedFilter,
+        members: &BTreeSet<String>,
+    ) -> Result<BTreeSet<String>, ScimError> {
+        let Some(attribute) = layout.members() else { return Ok(BTreeSet::new()) };
+        let found = self.member_values(context, id, attribute).await?;
+        let matches = |member: &&Value| filter.matches_value(member);
+        let matching = found.iter().filter(matches).filter_map(|member| {
+            member.as_complex()?.get("value")?.as_str().map(str::to_owned)
+        });
+        Ok(matching.filter(|member| members.contains(member)).collect())
+    }
+
+    /// The members with everything that is shown of them.
+    async fn member_values(
+        &self,
+        context: &Context,
+        id: &str,
+        attribute: &AttributeRef,
+    ) -> Result<Vec<Value>, ScimError> {
+        let groups = self.catalog.resource_types().iter().filter(|found| {
+            self.layout(found).is_ok_and(|layout| layout.members() == Some(attribute))
+        });
+        for resource_type in groups {
+            let found = self.repository.get(&context.tenant, resource_type.name(), id).await;
+            let Some(row) = found.map_err(|error| unavailable(&error))? else { continue };
+            let related = Related { members: true, groups: false };
+            let resources = self.represent(context, resource_type, &[row], related).await?;
+            let members = resources.first().and_then(|resource| resource.get(attribute));
+            return Ok(members.map(|members| members.items().to_vec()).unwrap_or_default());
+        }
+        Ok(Vec::new())
+    }
+
+    /// The steps that leave a group with exactly these members.
+    async fn exactly(
+        &self,
+        context: &Context,
+        id: &str,
+        members: &[String],
+    ) -> Result<Vec<MemberStep>, ScimError> {
+        let before = self.member_ids(context, id).await?;
+        Ok(difference(&before, &members.iter().cloned().collect()))
+    }
+
+    /// The values, if all of them are resources; for a profile that wants it, those that are.
+    async fn known(&self, context: &Context, values: Vec<String>) -> Result<Vec<String>, ScimError> {
+        if values.is_empty() {
+            return Ok(values);
+        }
+        let ids: Vec<&str> = values.iter().map(String::as_str).collect();
+        let found = self.repository.existing(&context.tenant, &ids).await;
+        let found: BTreeSet<String> =
+            found.map_err(|error| unavailable(&error))?.into_iter().map(|member| member.id).collect();
+        let is_lenient = context.profile.softenings().has(Softening::SkipsUnknownMembers);
+        if let Some(unknown) = values.iter().find(|value| !found.contains(*value))
+            && !is_lenient
+        {
+            let detail = format!("members.value: expected the id of a resource, but found {unknown:?}");
+            return Err(ScimError::bad_request(ScimType::InvalidValue, detail));
+        }
+        Ok(values.into_iter().filter(|value| found.contains(value)).collect())
+    }
+
+    /// What an `Idempotency-Key` was answered before.
+    async fn answered(
+        &self,
+        context: &Context,
+        resource_type: &ResourceType,
+        key: &str,
+        fingerprint: &[u8],
+    ) -> Result<Option<Response>, ScimError> {
+        let found = self.repository.answered(&context.tenant, key).await;
+        let Some((before, id, body)) = found.map_err(|error| unavailable(&error))? else { return Ok(None) };
+        if before != fingerprint {
+            return Err(ScimError::new(422, "Idempotency-Key: expected the request that it was used with before"));
+        }
+        let headers = vec![
+            ("etag", version(1).to_string()),
+            ("location", location(context, resource_type, &id)),
+        ];
+        Ok(Some(Response { status: 201, headers, body: Some(body.into_bytes()) }))
+    }
+
+    /// The error with the attribute whose value is taken.
+    async fn explained(&self, context: &Context, draft: &Draft, error: WriteError) -> ScimError {
+        if error == WriteError::Taken {
+            let user_name = draft.user_name.as_deref();
+            let taken = self
+                .repository
+                .taken(&context.tenant, &draft.resource_type, &draft.id, user_name, &draft.unique_values)
+                .await;
+            if let Ok(Some(path)) = taken {
+                return ScimError::uniqueness(&path);
+            }
+        }
+        refused(&error, &draft.id)
+    }
+
+    fn projection(
+        &self,
+        request: &Request<'_>,
+        resource_type: &ResourceType,
+    ) -> Result<Projection, ScimError> {
+        let search = SearchRequest::from_query(request.query)?;
+        Ok(Projection::new(resource_type, &search.attributes, &search.excluded_attributes)?)
+    }
+}
+
+fn change(
+    context: &Context,
+    operation: Operation,
+    resource_type: &ResourceType,
+    id: &str,
+    attributes: Vec<String>,
+) -> Change {
+    Change {
+        time: context.now,
+        origin: context.origin.clone(),
+        operation,
+        resource_type: resource_type.name().to_owned(),
+        id: id.to_owned(),
+        attributes,
+    }
+}
+
+fn idempotency_key<'r>(request: &Request<'r>) -> Result<Option<&'r str>, ScimError> {
+    let Some(key) = request.idempotency_key else { return Ok(None) };
+    let is_plain = !key.is_empty() && key.len() <= LONGEST_KEY && key.iter().all(u8::is_ascii_graphic);
+    match std::str::from_utf8(key) {
+        Ok(key) if is_plain => Ok(Some(key)),
+        _ => Err(ScimError::new(400, "Idempotency-Key: expected 1 to 255 printable ASCII characters")),
+    }
+}
+
+fn take_members(resource: &mut Resource, layout: &Layout) -> Result<Vec<Complex>, ScimError> {
+    Ok(match layout.members() {
+        Some(members) => resource.take_members(members)?,
+        None => Vec::new(),
+    })
+}
+
+/// A password is taken and not kept.
+fn forget_password(resource: &mut Resource, layout: &Layout) {
+    if let Some(password) = layout.password() {
+        resource.take(password);
+    }
+}
+
+fn values_of(members: &[Complex]) -> Vec<String> {
+    members.iter().filter_map(|member| member.get("value")?.as_str().map(str::to_owned)).collect()
+}
+
+fn must_find(is_found: bool, must_exist: Option<&MustExist>) -> Result<(), ScimError> {
+    match must_exist {
+        Some(error) if !is_found => Err(error.error().into()),
+        _ => Ok(()),
+    }
+}
+
+fn difference(before: &BTreeSet<String>, after: &BTreeSet<String>) -> Vec<MemberStep> {
+    let removed: Vec<String> = before.difference(after).cloned().collect();
+    let added: Vec<String> = after.difference(before).cloned().collect();
+    let mut steps = Vec::new();
+    if !removed.is_empty() {
+        steps.push(MemberStep::Remove(removed));
+    }
+    if !added.is_empty() {
+        steps.push(MemberStep::Add(added));
+    }
+    steps
+}
+
+fn overtaken() -> ScimError {
+    ScimError::new(503, "other changes of the resource came first each time; try again")
+}
