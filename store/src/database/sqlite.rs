@@ -61,7 +61,8 @@ impl Sqlite {
     /// # Errors
     /// [`DatabaseError`] if that fails, or if the file was written by a newer version.
     pub fn open(options: &SqliteOptions) -> Result<Self, DatabaseError> {
-        let mut writing = connect(options, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+        let mut writing =
+            connect(options, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
         migrate(&mut writing)?;
         let mut free = Vec::new();
         for _ in 0..options.readers.max(1) {
@@ -280,7 +281,8 @@ fn execute(connection: &Connection, statement: &Statement) -> Result<usize, Writ
 }
 
 fn head_of(connection: &Connection, tenant: &str) -> Result<Head, WriteError> {
-    let statement = Statement::new(Dialect::Sqlite, "SELECT sequence, hash FROM tenant WHERE id = ").bind(tenant);
+    let statement =
+        Statement::new(Dialect::Sqlite, "SELECT sequence, hash FROM tenant WHERE id = ").bind(tenant);
     let found = rows(connection, &statement)?;
     let row = found.first().ok_or(WriteError::Missing)?;
     let read = || {
@@ -301,15 +303,16 @@ fn record(
     let record = unit.change.record(&unit.tenant, &head, version_before);
     let text = serde_json::to_string(&record).map_err(|error| DatabaseError::Failed(error.to_string()))?;
     let head = head.after(&text);
-    let insert = Statement::new(Dialect::Sqlite, "INSERT INTO change (tenant, sequence, record, hash) VALUES (")
-        .bind(unit.tenant.as_str())
-        .sql(", ")
-        .bind(head.sequence)
-        .sql(", ")
-        .bind(text)
-        .sql(", ")
-        .bind(head.hash.to_vec())
-        .sql(")");
+    let insert =
+        Statement::new(Dialect::Sqlite, "INSERT INTO change (tenant, sequence, record, hash) VALUES (")
+            .bind(unit.tenant.as_str())
+            .sql(", ")
+            .bind(head.sequence)
+            .sql(", ")
+            .bind(text)
+            .sql(", ")
+            .bind(head.hash.to_vec())
+            .sql(")");
     execute(connection, &insert)?;
     let advance = Statement::new(Dialect::Sqlite, "UPDATE tenant SET sequence = ")
         .bind(head.sequence)

@@ -85,13 +85,15 @@ impl Layout {
     pub fn of(resource_type: &ResourceType) -> Self {
         let mut places = Vec::new();
         for (path, data_type, column) in COLUMNS {
-            let found = resource_type.find(path).filter(|found| {
-                found.definition().data_type == data_type && !found.attribute().multi_valued
-            });
+            let found = resource_type
+                .find(path)
+                .filter(|found| found.definition().data_type == data_type && !found.attribute().multi_valued);
             places.extend(found.map(|found| (found, Place::Column(column))));
         }
         let complex = |name: &str| {
-            resource_type.find(name).filter(|found| found.attribute().multi_valued && found.attribute().is_complex())
+            resource_type
+                .find(name)
+                .filter(|found| found.attribute().multi_valued && found.attribute().is_complex())
         };
         let (emails, members, groups) = (complex("emails"), complex("members"), complex("groups"));
         let mut add = |whole: &Option<AttributeRef>, sub: &str, place: Place| {
@@ -163,7 +165,8 @@ impl Layout {
 
     /// The e-mail addresses with their types, both as they are compared.
     pub fn emails(&self, resource: &Resource) -> Vec<(String, Option<String>)> {
-        let items = self.emails.as_ref().and_then(|emails| resource.get(emails)).map_or(&[][..], Value::items);
+        let items =
+            self.emails.as_ref().and_then(|emails| resource.get(emails)).map_or(&[][..], Value::items);
         let email = |item: &Value| {
             let email = item.as_complex()?;
             let text = |name| email.get(name).and_then(Value::as_str).map(fold_case);

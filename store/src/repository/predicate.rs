@@ -11,6 +11,8 @@ pub struct Predicate {
     pub pieces: Vec<Piece>,
     /// Whether the filter holds wherever it does. If not, what it finds must be held against the filter.
     pub exact: bool,
+    /// Whether it finds few, by an index: then the index is worth more than an order that is there already.
+    pub selective: bool,
 }
 
 impl Predicate {
@@ -20,7 +22,11 @@ impl Predicate {
     }
 
     fn exact(pieces: Vec<Piece>) -> Option<Self> {
-        Some(Self { pieces, exact: true })
+        Some(Self { pieces, exact: true, selective: false })
+    }
+
+    fn selective(pieces: Vec<Piece>) -> Option<Self> {
+        Some(Self { pieces, exact: true, selective: true })
     }
 }
 
@@ -54,15 +60,19 @@ impl Compiler<'_> {
     fn all(&self, parts: &[TypedFilter]) -> Option<Predicate> {
         let compiled: Vec<_> = parts.iter().map(|part| self.compile(part)).collect();
         let exact = compiled.iter().all(|part| part.as_ref().is_some_and(|part| part.exact));
-        let known: Vec<_> = compiled.into_iter().flatten().map(|part| part.pieces).collect();
-        if known.is_empty() { None } else { Some(Predicate { pieces: joined(known, " AND "), exact }) }
+        let known: Vec<_> = compiled.into_iter().flatten().collect();
+        let selective = known.iter().any(|part| part.selective);
+        let known: Vec<_> = known.into_iter().map(|part| part.pieces).collect();
+        let is_empty = known.is_empty();
+        (!is_empty).then(|| Predicate { pieces: joined(known, " AND "), exact, selective })
     }
 
     fn any(&self, parts: &[TypedFilter]) -> Option<Predicate> {
         let compiled = parts.iter().map(|part| self.compile(part)).collect::<Option<Vec<_>>>()?;
         let exact = compiled.iter().all(|part| part.exact);
+        let selective = compiled.iter().all(|part| part.selective);
         let pieces = joined(compiled.into_iter().map(|part| part.pieces).collect(), " OR ");
-        Some(Predicate { pieces, exact })
+        Some(Predicate { pieces, exact, selective })
     }
 
     fn compare(&self, comparison: &Comparison) -> Option<Predicate> {
@@ -77,22 +87,26 @@ impl Compiler<'_> {
                 compare_number(column.name(), *operator, instant.as_unix_micros())
             }
             (Place::Email(EmailColumn::Value), Operand::Text(text)) if *operator == Operator::Equal => {
-                Predicate::exact(self.email(text, None))
+                Predicate::selective(self.email(text, None))
             }
-            (Place::Member, Operand::Text(text)) if *operator == Operator::Equal => Predicate::exact(vec![
-                Piece::Sql("r.id IN (SELECT m.group_id FROM member m WHERE m.tenant = "),
-                Piece::Bind(self.tenant.into()),
-                Piece::Sql(" AND m.value = "),
-                Piece::Bind(text.as_str().into()),
-                Piece::Sql(")"),
-            ]),
-            (Place::Group, Operand::Text(text)) if *operator == Operator::Equal => Predicate::exact(vec![
-                Piece::Sql("r.id IN (SELECT m.value FROM member m WHERE m.tenant = "),
-                Piece::Bind(self.tenant.into()),
-                Piece::Sql(" AND m.group_id = "),
-                Piece::Bind(text.as_str().into()),
-                Piece::Sql(")"),
-            ]),
+            (Place::Member, Operand::Text(text)) if *operator == Operator::Equal => {
+                Predicate::selective(vec![
+                    Piece::Sql("r.id IN (SELECT m.group_id FROM member m WHERE m.tenant = "),
+                    Piece::Bind(self.tenant.into()),
+                    Piece::Sql(" AND m.value = "),
+                    Piece::Bind(text.as_str().into()),
+                    Piece::Sql(")"),
+                ])
+            }
+            (Place::Group, Operand::Text(text)) if *operator == Operator::Equal => {
+                Predicate::selective(vec![
+                    Piece::Sql("r.id IN (SELECT m.value FROM member m WHERE m.tenant = "),
+                    Piece::Bind(self.tenant.into()),
+                    Piece::Sql(" AND m.group_id = "),
+                    Piece::Bind(text.as_str().into()),
+                    Piece::Sql(")"),
+                ])
+            }
             _ => None,
         }
     }
@@ -107,12 +121,12 @@ impl Compiler<'_> {
         let parts = if let TypedFilter::And(parts) = filter { parts.as_slice() } else { &alone };
         let (mut value, mut kind, mut exact) = (None, None, true);
         for part in parts {
-            let place = match part {
-                TypedFilter::Compare(comparison) if comparison.operator == Operator::Equal => {
-                    self.layout.place(&comparison.attribute).zip(Some(&comparison.operand))
-                }
-                _ => None,
-            };
+            let mut place = None;
+            if let TypedFilter::Compare(comparison) = part
+                && comparison.operator == Operator::Equal
+            {
+                place = self.layout.place(&comparison.attribute).zip(Some(&comparison.operand));
+            }
             match place {
                 Some((Place::Email(EmailColumn::Value), Operand::Text(text))) if value.is_none() => {
                     value = Some(text);
@@ -133,7 +147,7 @@ impl Compiler<'_> {
             }
         }
         let pieces = self.email(value?, kind.map(String::as_str));
-        Some(Predicate { pieces, exact })
+        Some(Predicate { pieces, exact, selective: true })
     }
 
     fn email(&self, value: &str, kind: Option<&str>) -> Vec<Piece> {
@@ -184,7 +198,8 @@ fn compare_text(column: &'static str, operator: Operator, text: &str) -> Option<
         return None;
     }
     if let Some(sign) = sign(operator) {
-        return Predicate::exact(compared(column, operator, sign, text.into()));
+        let pieces = compared(column, operator, sign, text.into());
+        return Some(Predicate { pieces, exact: true, selective: operator == Operator::Equal });
     }
     let bind = || Piece::Bind(text.into());
     let mut pieces = vec![Piece::Sql("("), Piece::Sql(column), Piece::Sql(" IS NOT NULL AND ")];
@@ -227,7 +242,12 @@ fn compare_text(column: &'static str, operator: Operator, text: &str) -> Option<
             bind(),
             Piece::Sql(", ''))"),
         ]),
-        _ => return None,
+        Operator::Equal
+        | Operator::NotEqual
+        | Operator::Greater
+        | Operator::GreaterOrEqual
+        | Operator::Less
+        | Operator::LessOrEqual => return None,
     }
     pieces.push(Piece::Sql(")"));
     Predicate::exact(pieces)

@@ -4,7 +4,7 @@ use super::Repository;
 use super::layout::Column;
 use super::predicate::Predicate;
 use crate::database::{Database, DatabaseError};
-use crate::sql::{Piece, Row, Statement};
+use crate::sql::{Dialect, Piece, Row, Statement};
 use std::collections::HashMap;
 
 /// A resource as it is kept.
@@ -64,7 +64,8 @@ pub struct Listed<'l> {
     pub order: Option<Order>,
 }
 
-const STORED: &str = "SELECT r.id, r.version, r.created, r.modified, r.data FROM resource r WHERE r.tenant = ";
+const STORED: &str =
+    "SELECT r.id, r.version, r.created, r.modified, r.data FROM resource r WHERE r.tenant = ";
 
 /// Who are asked about at once; databases bound the number of parameters.
 const CHUNK: usize = 500;
@@ -121,6 +122,11 @@ impl<D: Database> Repository<D> {
             let (absent, order) =
                 if descending { (" IS NOT NULL, ", " DESC, ") } else { (" IS NULL, ", ", ") };
             statement = statement.sql(column.name()).sql(absent).sql(column.name()).sql(order);
+        }
+        // SQLite knows nothing of how many it would find, and would rather go through all by id; the sign keeps it from that.
+        let is_selective = listed.predicate.is_some_and(|predicate| predicate.selective);
+        if is_selective && self.database.dialect() == Dialect::Sqlite {
+            statement = statement.sql("+");
         }
         statement = statement.sql("r.id LIMIT ").bind(i64::try_from(limit).unwrap_or(i64::MAX));
         if let Position::Offset(offset @ 1..) = position {

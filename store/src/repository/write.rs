@@ -236,7 +236,10 @@ impl<D: Database> Repository<D> {
 
     fn add_members(&self, tenant: &str, group: &str, step: MemberStep, steps: &mut Vec<Step>) {
         let delete = || {
-            self.statement("DELETE FROM member WHERE tenant = ").bind(tenant).sql(" AND group_id = ").bind(group)
+            self.statement("DELETE FROM member WHERE tenant = ")
+                .bind(tenant)
+                .sql(" AND group_id = ")
+                .bind(group)
         };
         let remove = |values: &[String]| {
             delete().sql(" AND value IN (").bind_all(values.iter().map(String::as_str)).sql(")")

@@ -2,9 +2,7 @@
 
 use super::{Context, Request, Response, Service, ok};
 use crate::database::Database;
-use doorward::scim::{
-    BulkMethod, BulkRequest, BulkRun, BulkStep, BulkSuccess, ScimError, Version,
-};
+use doorward::scim::{BulkMethod, BulkRequest, BulkRun, BulkStep, BulkSuccess, ScimError, Version};
 use serde_json::Value as Json;
 
 impl<D: Database> Service<D> {
@@ -45,19 +43,15 @@ impl<D: Database> Service<D> {
         let response = Box::pin(self.answer(context, &request)).await?;
         let header = |name| response.headers.iter().find(|(found, _)| *found == name).map(|(_, value)| value);
         let version = header("etag").and_then(|tag| Version::parse(tag).ok());
-        let shown: Json = response
-            .body
-            .as_deref()
-            .and_then(|body| serde_json::from_slice(body).ok())
-            .unwrap_or_default();
+        let shown: Json =
+            response.body.as_deref().and_then(|body| serde_json::from_slice(body).ok()).unwrap_or_default();
+        let text = |name| shown.get(name).and_then(Json::as_str).map(str::to_owned);
         if response.status >= 400 {
-            let detail = shown["detail"].as_str().unwrap_or("the operation failed").to_owned();
+            let detail = text("detail").unwrap_or_else(|| "the operation failed".to_owned());
             return Err(ScimError::new(response.status, detail));
         }
-        let id = match shown["id"].as_str() {
-            Some(id) => id.to_owned(),
-            None => step.path.rsplit('/').next().unwrap_or_default().to_owned(),
-        };
+        let of_path = || step.path.rsplit('/').next().unwrap_or_default().to_owned();
+        let id = text("id").unwrap_or_else(of_path);
         let location = match header("location") {
             Some(location) => location.clone(),
             None => format!("{}{}", context.base_url, step.path),

@@ -97,9 +97,10 @@ impl<D: Database> Service<D> {
             (Paging::Cursor { cursor, count }, [search]) if search.sort.is_none() => {
                 self.page_by_cursor(context, search, cursor.as_deref(), count).await
             }
-            (Paging::Cursor { .. }, _) => {
-                Err(ScimError::new(400, "expected startIndex: by cursor, one type of resource is listed in its own order"))
-            }
+            (Paging::Cursor { .. }, _) => Err(ScimError::new(
+                400,
+                "expected startIndex: by cursor, one type of resource is listed in its own order",
+            )),
         }
     }
 
@@ -122,9 +123,9 @@ impl<D: Database> Service<D> {
         let mut searches = Vec::new();
         for ((resource_type, filter), sort) in resource_types.iter().zip(filters).zip(sorts) {
             let layout = self.layout(resource_type)?;
-            let predicate =
-                filter.as_ref().and_then(|filter| Predicate::of(filter, layout, &context.tenant));
-            let projection = Projection::new(resource_type, &request.attributes, &request.excluded_attributes)?;
+            let predicate = filter.as_ref().and_then(|filter| Predicate::of(filter, layout, &context.tenant));
+            let projection =
+                Projection::new(resource_type, &request.attributes, &request.excluded_attributes)?;
             searches.push(Search { resource_type, layout, filter, predicate, sort, projection });
         }
         Ok(searches)
@@ -214,7 +215,7 @@ impl<D: Database> Service<D> {
         let sort = search.sort.as_ref().filter(|_| order.is_none());
         let mut position = match start {
             Start::After { id: Some(id), .. } => Position::After(id.clone()),
-            _ => Position::Offset(0),
+            Start::After { id: None, .. } | Start::Index { .. } => Position::Offset(0),
         };
         let (mut total, mut page, mut keys) = (0_usize, Vec::new(), Vec::new());
         let mut read = 0_i64;
@@ -228,8 +229,7 @@ impl<D: Database> Service<D> {
                 Some(last) if listed.order.is_none() => Position::After(last.id.clone()),
                 _ => Position::Offset(read),
             };
-            let resources =
-                self.represent(context, search.resource_type, &batch, search.evaluated()).await?;
+            let resources = self.represent(context, search.resource_type, &batch, search.evaluated()).await?;
             for (row, resource) in batch.into_iter().zip(&resources) {
                 if !search.filter.as_ref().is_none_or(|filter| filter.matches(resource)) {
                     continue;
@@ -279,7 +279,9 @@ impl<D: Database> Service<D> {
             let resources = self.represent(context, search.resource_type, &rows, search.shown()).await?;
             all.extend(resources.into_iter().map(|resource| (search, resource)));
         }
-        all.sort_by(|(one_search, one), (other_search, other)| compare((one_search, one), (other_search, other)));
+        all.sort_by(|(one_search, one), (other_search, other)| {
+            compare((one_search, one), (other_search, other))
+        });
         let page = all.iter().skip(skip).take(count);
         Ok((total, page.map(|(search, resource)| search.projection.apply(resource).to_json()).collect()))
     }

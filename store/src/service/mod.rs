@@ -66,8 +66,9 @@ impl<D: Database> Service<D> {
     /// Over a database. `cursors` must be the same in every process that serves it.
     pub fn new(database: Arc<D>, catalog: Arc<Catalog>, settings: Settings, cursors: CursorKey) -> Self {
         let layouts = catalog.resource_types().iter();
-        let layouts =
-            layouts.map(|resource_type| (resource_type.name().to_owned(), Layout::of(resource_type))).collect();
+        let layouts = layouts
+            .map(|resource_type| (resource_type.name().to_owned(), Layout::of(resource_type)))
+            .collect();
         Self { repository: Repository::new(database), catalog, layouts, settings, cursors }
     }
 
@@ -142,7 +143,7 @@ impl<D: Database> Service<D> {
             }
             Route::Schemas(None) => ok(&discovery.schemas()),
             Route::Schemas(Some(urn)) => ok(&discovery.schema(urn).ok_or_else(|| missing(urn))?),
-            _ => ok(&discovery.service_provider_config(&ServiceProviderConfig {
+            Route::ServiceProviderConfig => ok(&discovery.service_provider_config(&ServiceProviderConfig {
                 documentation_uri: None,
                 bulk: Some(self.settings.bulk),
                 max_results: self.settings.pages.max_count,
@@ -153,11 +154,22 @@ impl<D: Database> Service<D> {
                 cursor_timeout: Some(self.settings.cursor_timeout),
                 authentication_schemes: vec![AuthenticationScheme::bearer_token()],
             })),
+            Route::Root
+            | Route::RootSearch
+            | Route::Resources(_)
+            | Route::Search(_)
+            | Route::Resource(..)
+            | Route::Bulk
+            | Route::Me => {
+                return Err(ScimError::new(404, "expected an endpoint that describes the service"));
+            }
         })
     }
 
     fn layout(&self, resource_type: &ResourceType) -> Result<&Layout, ScimError> {
-        self.layouts.get(resource_type.name()).ok_or_else(|| ScimError::new(500, "expected a known resource type"))
+        self.layouts
+            .get(resource_type.name())
+            .ok_or_else(|| ScimError::new(500, "expected a known resource type"))
     }
 }
 
@@ -170,7 +182,10 @@ fn body(request: &Request<'_>) -> Result<Map<String, Json>, ScimError> {
     let body = json::parse_object(request.body, BODY)?;
     // PostgreSQL has no texts with this character, and no identity provider sends it.
     if request.body.windows(6).any(|octets| octets == b"\\u0000") && has_nul(&Json::Object(body.clone())) {
-        return Err(ScimError::bad_request(ScimType::InvalidValue, "expected no text with the character U+0000"));
+        return Err(ScimError::bad_request(
+            ScimType::InvalidValue,
+            "expected no text with the character U+0000",
+        ));
     }
     Ok(body)
 }
@@ -193,13 +208,18 @@ fn check_content_type(request: &Request<'_>) -> Result<(), ScimError> {
         return Ok(());
     }
     let found = String::from_utf8_lossy(media_type);
-    Err(ScimError::new(415, format!("expected application/scim+json or application/json, but found {found:?}")))
+    Err(ScimError::new(
+        415,
+        format!("expected application/scim+json or application/json, but found {found:?}"),
+    ))
 }
 
 /// What a client is told if the database does not answer: nothing of what happened inside.
 fn unavailable(error: &DatabaseError) -> ScimError {
     match error {
-        DatabaseError::Unavailable(_) => ScimError::new(503, "the database is not available; try again later"),
+        DatabaseError::Unavailable(_) => {
+            ScimError::new(503, "the database is not available; try again later")
+        }
         DatabaseError::Full(_) => ScimError::new(507, "the database has no room left"),
         DatabaseError::Failed(_) => ScimError::new(500, "the database failed"),
     }
@@ -216,7 +236,9 @@ fn refused(error: &WriteError, id: &str) -> ScimError {
     match error {
         WriteError::Missing => ScimError::not_found(id),
         WriteError::Conflict { .. } => ScimError::new(412, "the resource has another version"),
-        WriteError::Taken => ScimError::typed(409, ScimType::Uniqueness, "expected a value that is not in use"),
+        WriteError::Taken => {
+            ScimError::typed(409, ScimType::Uniqueness, "expected a value that is not in use")
+        }
         WriteError::NothingFound(_) => ScimError::not_found(id),
         WriteError::Database(error) => unavailable(error),
     }

@@ -4,7 +4,7 @@ use super::{Context, Service, unavailable};
 use crate::database::Database;
 use crate::repository::{Layout, Member, Stored};
 use doorward::scim::{DateTime, Meta, Projection, Resource, ResourceType, ScimError, Version};
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Map, Value as Json};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -56,7 +56,8 @@ impl<D: Database> Service<D> {
         row: &Stored,
         related: [(&str, Option<&Vec<Member>>); 2],
     ) -> Result<Resource, ScimError> {
-        let broken = |what: String| ScimError::new(500, format!("expected a readable resource, but found {what}"));
+        let broken =
+            |what: String| ScimError::new(500, format!("expected a readable resource, but found {what}"));
         let mut data: Map<String, Json> =
             serde_json::from_str(&row.data).map_err(|error| broken(error.to_string()))?;
         for (name, others) in related {
@@ -73,16 +74,16 @@ impl<D: Database> Service<D> {
     }
 
     fn reference(&self, context: &Context, name: &str, other: &Member) -> Json {
-        let mut reference = json!({ "value": other.id });
-        if let Some(resource_type) = self.catalog.resource_type(&other.resource_type) {
-            reference["$ref"] = location(context, resource_type, &other.id).into();
-        }
-        if let Some(label) = &other.label {
-            reference["display"] = label.as_str().into();
-        }
-        // How a user is in a group: nobody is by another group, as far as is kept.
-        reference["type"] = if name == "groups" { "direct".into() } else { other.resource_type.as_str().into() };
-        reference
+        let resource_type = self.catalog.resource_type(&other.resource_type);
+        let reference = resource_type.map(|resource_type| location(context, resource_type, &other.id));
+        // Nobody is in a group by way of another one, as far as is kept.
+        let kind = if name == "groups" { "direct" } else { other.resource_type.as_str() };
+        let mut members = Map::new();
+        members.insert("value".to_owned(), other.id.as_str().into());
+        members.extend(reference.map(|reference| ("$ref".to_owned(), reference.into())));
+        members.extend(other.label.as_deref().map(|label| ("display".to_owned(), label.into())));
+        members.insert("type".to_owned(), kind.into());
+        Json::Object(members)
     }
 }
 

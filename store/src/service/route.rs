@@ -31,7 +31,8 @@ pub(super) enum Route {
 impl Route {
     /// What `path` names; it is still percent-encoded.
     pub(super) fn of(catalog: &Catalog, path: &str) -> Result<Self, ScimError> {
-        let missing = || ScimError::new(404, "expected the path of a resource or an endpoint, but found another");
+        let missing =
+            || ScimError::new(404, "expected the path of a resource or an endpoint, but found another");
         let path = path.trim_start_matches('/');
         let path = path.strip_suffix('/').unwrap_or(path);
         let mut segments = path.split('/');

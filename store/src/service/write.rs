@@ -44,7 +44,8 @@ impl<D: Database> Service<D> {
     ) -> Result<Response, ScimError> {
         let projection = self.projection(request, resource_type)?;
         let key = idempotency_key(request)?;
-        let fingerprint = Sha256::new().chain_update(request.path).chain_update([0]).chain_update(request.body);
+        let fingerprint =
+            Sha256::new().chain_update(request.path).chain_update([0]).chain_update(request.body);
         let fingerprint = fingerprint.finalize();
         if let Some(key) = key
             && let Some(response) = self.answered(context, resource_type, key, &fingerprint).await?
@@ -236,8 +237,10 @@ impl<D: Database> Service<D> {
             let is_bound = altered.rests_on_version || !conditions.is_empty();
             let expected = is_bound.then_some(row.version);
             let change = change(context, altered.operation, resource_type, id, altered.attributes);
-            let written =
-                self.repository.update(&context.tenant, draft.as_ref(), altered.members, expected, change).await;
+            let written = self
+                .repository
+                .update(&context.tenant, draft.as_ref(), altered.members, expected, change)
+                .await;
             match written {
                 Ok(Written { changed: false, .. }) => return self.row(context, resource_type, id).await,
                 Ok(Written { version_before, .. }) => {
@@ -359,9 +362,10 @@ impl<D: Database> Service<D> {
         let Some(attribute) = layout.members() else { return Ok(BTreeSet::new()) };
         let found = self.member_values(context, id, attribute).await?;
         let matches = |member: &&Value| filter.matches_value(member);
-        let matching = found.iter().filter(matches).filter_map(|member| {
-            member.as_complex()?.get("value")?.as_str().map(str::to_owned)
-        });
+        let matching = found
+            .iter()
+            .filter(matches)
+            .filter_map(|member| member.as_complex()?.get("value")?.as_str().map(str::to_owned));
         Ok(matching.filter(|member| members.contains(member)).collect())
     }
 
@@ -372,9 +376,11 @@ impl<D: Database> Service<D> {
         id: &str,
         attribute: &AttributeRef,
     ) -> Result<Vec<Value>, ScimError> {
-        let groups = self.catalog.resource_types().iter().filter(|found| {
-            self.layout(found).is_ok_and(|layout| layout.members() == Some(attribute))
-        });
+        let groups = self
+            .catalog
+            .resource_types()
+            .iter()
+            .filter(|found| self.layout(found).is_ok_and(|layout| layout.members() == Some(attribute)));
         for resource_type in groups {
             let found = self.repository.get(&context.tenant, resource_type.name(), id).await;
             let Some(row) = found.map_err(|error| unavailable(&error))? else { continue };
@@ -427,12 +433,13 @@ impl<D: Database> Service<D> {
         let found = self.repository.answered(&context.tenant, key).await;
         let Some((before, id, body)) = found.map_err(|error| unavailable(&error))? else { return Ok(None) };
         if before != fingerprint {
-            return Err(ScimError::new(422, "Idempotency-Key: expected the request that it was used with before"));
+            return Err(ScimError::new(
+                422,
+                "Idempotency-Key: expected the request that it was used with before",
+            ));
         }
-        let headers = vec![
-            ("etag", version(1).to_string()),
-            ("location", location(context, resource_type, &id)),
-        ];
+        let headers =
+            vec![("etag", version(1).to_string()), ("location", location(context, resource_type, &id))];
         Ok(Some(Response { status: 201, headers, body: Some(body.into_bytes()) }))
     }
 

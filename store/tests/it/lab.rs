@@ -67,8 +67,24 @@ impl Lab {
         Self { service, folder, profile, now: Cell::new(1_800_000_000_000_000) }
     }
 
+    pub(crate) fn path(&self) -> std::path::PathBuf {
+        self.folder.path().join("store.db")
+    }
+
     pub(crate) fn connection(&self) -> rusqlite::Connection {
-        rusqlite::Connection::open(self.folder.path().join("store.db")).unwrap()
+        rusqlite::Connection::open(self.path()).unwrap()
+    }
+
+    /// What goes with a request, a second after the one before.
+    pub(crate) fn context(&self, tenant: &str) -> Context {
+        self.now.set(self.now.get() + 1_000_000);
+        Context {
+            tenant: tenant.to_owned(),
+            profile: self.profile,
+            origin: Origin { actor: "test".to_owned(), address: None, request_id: "r1".to_owned() },
+            base_url: BASE.to_owned(),
+            now: self.now.get(),
+        }
     }
 
     /// Sends a request of tenant `a`, a second after the one before.
@@ -88,14 +104,7 @@ impl Lab {
         body: Value,
         more: impl FnOnce(Request<'r>) -> Request<'r>,
     ) -> Answer {
-        self.now.set(self.now.get() + 1_000_000);
-        let context = Context {
-            tenant: tenant.to_owned(),
-            profile: self.profile,
-            origin: Origin { actor: "test".to_owned(), address: None, request_id: "r1".to_owned() },
-            base_url: BASE.to_owned(),
-            now: self.now.get(),
-        };
+        let context = self.context(tenant);
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let text = if body.is_null() { String::new() } else { body.to_string() };
         let request = more(Request { method, path, query, ..Request::default() });

@@ -1,9 +1,14 @@
 //! Lists, filters and orders: whatever SQL answers must be what the core's evaluator answers.
 
 use crate::lab::{Answer, Lab, run};
-use doorward::scim::{Catalog, Filter, FilterSyntax, PageLimits, Profile, Resource, Sort, SortOrder, TypedFilter};
-use doorward_store::service::Settings;
+use doorward::scim::{
+    Catalog, CursorKey, Filter, FilterSyntax, PageLimits, Profile, Resource, Sort, SortOrder, TypedFilter,
+};
+use doorward_store::database::{Database, DatabaseError, Sqlite, SqliteOptions, Unit, WriteError, Written};
+use doorward_store::service::{Request, Service, Settings};
+use doorward_store::sql::{Dialect, Row, Statement};
 use serde_json::{Value, json};
+use std::sync::{Arc, Mutex};
 
 /// Numbers that look random and are the same in every run: splitmix64.
 struct Numbers(u64);
@@ -59,8 +64,15 @@ fn random_filter(numbers: &mut Numbers, depth: usize, ids: &[String]) -> String 
     }
     let operator = numbers.of(&["eq", "ne", "co", "sw", "ew", "gt", "ge", "lt", "le"]);
     let text = Value::from(numbers.of(&TEXTS));
-    let attribute =
-        numbers.of(&["userName", "externalId", "displayName", "nickName", "title", "name.familyName", "emails.value"]);
+    let attribute = numbers.of(&[
+        "userName",
+        "externalId",
+        "displayName",
+        "nickName",
+        "title",
+        "name.familyName",
+        "emails.value",
+    ]);
     match numbers.next(10) {
         0 => format!("{attribute} pr"),
         1 => format!("active {} {}", numbers.of(&["eq", "ne"]), numbers.of(&["true", "false"])),
@@ -73,7 +85,8 @@ fn random_filter(numbers: &mut Numbers, depth: usize, ids: &[String]) -> String 
         5 => format!("emails.value eq {}", Value::from(format!("{}@x", numbers.of(&TEXTS)))),
         6 => {
             let second = 1_800_000_000 + numbers.next(80);
-            let time = doorward::scim::DateTime::from_unix_micros(i64::try_from(second).unwrap() * 1_000_000).unwrap();
+            let time = doorward::scim::DateTime::from_unix_micros(i64::try_from(second).unwrap() * 1_000_000)
+                .unwrap();
             format!("meta.lastModified {} \"{time}\"", numbers.of(&["eq", "ne", "gt", "ge", "lt", "le"]))
         }
         7 => format!("id {operator} {:?}", ids[numbers.next(ids.len())]),
@@ -95,10 +108,8 @@ fn ids(answer: &Answer) -> Vec<String> {
 #[test]
 fn a_filter_answers_what_the_evaluator_answers() {
     run(async {
-        let settings = Settings {
-            pages: PageLimits { default_count: 1_000, max_count: 1_000 },
-            ..Settings::default()
-        };
+        let settings =
+            Settings { pages: PageLimits { default_count: 1_000, max_count: 1_000 }, ..Settings::default() };
         let lab = Lab::with(Profile::Rfc, settings);
         let mut numbers = Numbers(1);
         let mut users = Vec::new();
@@ -124,13 +135,21 @@ fn a_filter_answers_what_the_evaluator_answers() {
         let (mut some, mut tried) = (0, 0);
         for round in 0..1_500 {
             let text = random_filter(&mut numbers, 3, &named);
-            let filter = Filter::parse(&text, &FilterSyntax::default()).unwrap_or_else(|e| panic!("{text}: {e}"));
+            let filter =
+                Filter::parse(&text, &FilterSyntax::default()).unwrap_or_else(|e| panic!("{text}: {e}"));
             let Ok(typed) = TypedFilter::resolve(&filter, user) else { continue };
             let mut expected: Vec<&Resource> =
                 resources.iter().filter(|resource| typed.matches(resource)).collect();
             let (mut order, mut query) = (None, String::new());
             if round % 3 == 0 {
-                let path = numbers.of(&["userName", "displayName", "title", "active", "meta.created", "emails.value"]);
+                let path = numbers.of(&[
+                    "userName",
+                    "displayName",
+                    "title",
+                    "active",
+                    "meta.created",
+                    "emails.value",
+                ]);
                 let direction = [SortOrder::Ascending, SortOrder::Descending][numbers.next(2)];
                 order = Some(Sort::resolve(path, direction, user).unwrap());
                 query = format!("&sortBy={path}&sortOrder={}", direction.as_str());
@@ -146,7 +165,9 @@ fn a_filter_answers_what_the_evaluator_answers() {
             assert_eq!(found.body["totalResults"], expected.len(), "{text}");
             // A part of it, wherever it begins.
             let (start, count) = (numbers.next(8) + 1, numbers.next(8));
-            let part = lab.get(&format!("/Users?filter={}{query}&startIndex={start}&count={count}", encoded(&text))).await;
+            let part = lab
+                .get(&format!("/Users?filter={}{query}&startIndex={start}&count={count}", encoded(&text)))
+                .await;
             let wanted: Vec<&str> = expected.iter().skip(start - 1).take(count).copied().collect();
             assert_eq!(ids(&part), wanted, "{text} {query} {start} {count}");
             assert_eq!(part.body["totalResults"], expected.len(), "{text} {query} {start} {count}");
@@ -257,5 +278,59 @@ fn a_search_of_one_type_is_a_part_of_that_of_all() {
         let all = lab.get("/?filter=meta.created%20pr").await.is(200);
         assert_eq!(all.body["totalResults"], 2);
         assert_eq!(users.body["Resources"][0], all.body["Resources"][0]);
+    });
+}
+
+/// A database that notes what it is asked.
+struct Noted(Sqlite, Mutex<Vec<Statement>>);
+
+impl Database for Noted {
+    fn dialect(&self) -> Dialect {
+        self.0.dialect()
+    }
+
+    fn read(
+        &self,
+        statements: Vec<Statement>,
+    ) -> impl Future<Output = Result<Vec<Vec<Row>>, DatabaseError>> + Send {
+        self.1.lock().unwrap().extend(statements.clone());
+        self.0.read(statements)
+    }
+
+    fn write(&self, unit: Unit) -> impl Future<Output = Result<Written, WriteError>> + Send {
+        self.0.write(unit)
+    }
+}
+
+#[test]
+fn what_identity_providers_ask_is_found_by_an_index() {
+    run(async {
+        let lab = Lab::new(Profile::Rfc);
+        let noted = Arc::new(Noted(Sqlite::open(&SqliteOptions::new(lab.path())).unwrap(), Mutex::default()));
+        let catalog = Arc::new(Catalog::built_in().unwrap());
+        let service = Service::new(Arc::clone(&noted), catalog, Settings::default(), CursorKey::new([7; 32]));
+        let connection = lab.connection();
+        for (target, index) in [
+            ("/Users?filter=userName eq \"x\"", "resource_user_name"),
+            ("/Users?filter=externalId eq \"x\"", "resource_external_id"),
+            ("/Groups?filter=displayName eq \"x\"", "resource_display_name"),
+            ("/Users?filter=emails[type eq \"work\"].value eq \"x\"", "email_value"),
+            ("/Users?filter=emails.value eq \"x\" and active eq true", "email_value"),
+            ("/Groups?filter=members eq \"x\"", "member_value"),
+            ("/Users", "resource_type"),
+        ] {
+            let (path, query) = target.split_once('?').unwrap_or((target, ""));
+            let query = query.replace(' ', "%20");
+            let request = Request { method: "GET", path, query: &query, ..Request::default() };
+            noted.1.lock().unwrap().clear();
+            assert_eq!(service.handle(&lab.context("a"), &request).await.status, 200, "{target}");
+            let asked = noted.1.lock().unwrap().clone();
+            let plan = format!("EXPLAIN QUERY PLAN {}", asked[0].text());
+            let mut plan = connection.prepare(&plan).unwrap();
+            let steps = plan.query_map(rusqlite::params_from_iter(asked[0].parameters()), |row| row.get(3));
+            let steps: Vec<String> = steps.unwrap().map(Result::unwrap).collect();
+            assert!(steps.iter().any(|step| step.contains(index)), "{target}: {steps:?}");
+            assert!(!steps.iter().any(|step| step.starts_with("SCAN")), "{target}: {steps:?}");
+        }
     });
 }

@@ -76,7 +76,8 @@ fn members_come_and_go_by_every_way_to_say_it() {
         let values = |ids: &[&String]| ids.iter().map(|id| json!({ "value": id })).collect::<Vec<_>>();
         let add = |ids: &[&String]| json!({ "op": "add", "path": "members", "value": values(ids) });
         let replace = |ids: &[&String]| json!({ "op": "replace", "path": "members", "value": values(ids) });
-        let by_filter = |id: &String| json!({ "op": "remove", "path": format!("members[value eq \"{id}\"]") });
+        let by_filter =
+            |id: &String| json!({ "op": "remove", "path": format!("members[value eq \"{id}\"]") });
         for (version, operations, expected) in [
             (2, json!([add(&[&two, &three])]), vec![&one, &two, &three]),
             (3, json!([by_filter(&two)]), vec![&one, &three]),
@@ -223,7 +224,13 @@ fn what_is_wrong_is_told_as_the_rfc_has_it() {
             ("GET", "/Nothing", Value::Null, 404, ""),
             ("POST", "/Users", json!({ "userName": "x" }), 400, "invalidValue"),
             ("POST", "/Users", json!([]), 400, "invalidSyntax"),
-            ("POST", "/Users", json!({ "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"] }), 400, "invalidValue"),
+            (
+                "POST",
+                "/Users",
+                json!({ "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"] }),
+                400,
+                "invalidValue",
+            ),
             ("GET", "/Users?filter=active%20gt%20true", Value::Null, 400, "invalidFilter"),
             ("GET", "/Users?filter=", Value::Null, 400, "invalidFilter"),
             ("GET", "/Users?sortBy=nothing", Value::Null, 400, "invalidPath"),
@@ -235,11 +242,16 @@ fn what_is_wrong_is_told_as_the_rfc_has_it() {
             ("POST", &target, user("x"), 405, ""),
         ] {
             let answer = lab.send(method, path, body).await;
-            assert_eq!((answer.status, answer.scim_type()), (status, scim_type), "{method} {path}: {answer:?}");
+            assert_eq!(
+                (answer.status, answer.scim_type()),
+                (status, scim_type),
+                "{method} {path}: {answer:?}"
+            );
             assert_eq!(answer.body["schemas"][0], "urn:ietf:params:scim:api:messages:2.0:Error");
             assert_eq!(answer.body["status"], status.to_string());
         }
-        let text = |request| doorward_store::service::Request { content_type: Some(b"text/plain"), ..request };
+        let text =
+            |request| doorward_store::service::Request { content_type: Some(b"text/plain"), ..request };
         lab.send_as("a", "POST", "/Users", user("x"), text).await.is(415);
     });
 }
@@ -261,8 +273,12 @@ fn a_bulk_request_resolves_references_and_goes_on_after_a_fault() {
             ],
         });
         let answer = lab.send("POST", "/Bulk", job).await.is(200);
-        let statuses: Vec<&str> =
-            answer.body["Operations"].as_array().unwrap().iter().map(|o| o["status"].as_str().unwrap()).collect();
+        let statuses: Vec<&str> = answer.body["Operations"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|o| o["status"].as_str().unwrap())
+            .collect();
         assert_eq!(statuses, ["201", "201", "409"], "{answer:?}");
         let found = lab.get("/Groups?filter=displayName%20eq%20%22staff%22").await.is(200);
         let one = lab.get("/Users?filter=userName%20eq%20%22one%22").await.is(200);
@@ -303,7 +319,10 @@ fn nothing_of_one_tenant_answers_another() {
         lab.user("two").await;
         let page = lab.get("/Users?cursor=&count=1").await.is(200);
         let cursor = page.body["nextCursor"].as_str().unwrap();
-        assert_eq!(as_b("GET", format!("/Users?cursor={cursor}"), Value::Null).await.scim_type(), "invalidCursor");
+        assert_eq!(
+            as_b("GET", format!("/Users?cursor={cursor}"), Value::Null).await.scim_type(),
+            "invalidCursor"
+        );
     });
 }
 
@@ -316,7 +335,8 @@ fn every_change_has_one_record_and_the_chain_verifies() {
         lab.patch(&format!("/Users/{one}"), json!([{ "op": "add", "path": "nickName", "value": "o" }])).await;
         lab.send("DELETE", &format!("/Users/{one}"), Value::Null).await.is(204);
         let connection = lab.connection();
-        let mut records = connection.prepare("SELECT sequence, record, hash FROM change ORDER BY sequence").unwrap();
+        let mut records =
+            connection.prepare("SELECT sequence, record, hash FROM change ORDER BY sequence").unwrap();
         let records: Vec<(i64, String, Vec<u8>)> = records
             .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
             .unwrap()
@@ -350,7 +370,7 @@ fn every_change_has_one_record_and_the_chain_verifies() {
 #[test]
 fn sixty_four_clients_lose_nothing() {
     run(async {
-        let lab = std::sync::Arc::new(Lab::new(Profile::Rfc));
+        let lab = Lab::new(Profile::Rfc);
         let group = lab.group("staff", &[]).await;
         let mut ids = Vec::new();
         for number in 0..64 {
@@ -390,7 +410,11 @@ async fn futures_like<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Out
                 *output = Some(done);
             }
         }
-        if waiting.iter().all(|(_, output)| output.is_some()) { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+        if waiting.iter().all(|(_, output)| output.is_some()) {
+            std::task::Poll::Ready(())
+        } else {
+            std::task::Poll::Pending
+        }
     })
     .await;
     waiting.into_iter().filter_map(|(_, output)| output).collect()

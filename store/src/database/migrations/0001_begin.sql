@@ -56,7 +56,7 @@ CREATE TABLE email (
     PRIMARY KEY (tenant, id, position),
     FOREIGN KEY (tenant, id) REFERENCES resource (tenant, id) ON DELETE CASCADE
 );
-CREATE INDEX email_value ON email (tenant, value);
+CREATE INDEX email_value ON email (tenant, value, kind, id);
 
 -- Values that no two resources of a type may have, of attributes that have no column.
 CREATE TABLE unique_value (
@@ -78,7 +78,7 @@ CREATE TABLE member (
     FOREIGN KEY (tenant, group_id) REFERENCES resource (tenant, id) ON DELETE CASCADE,
     FOREIGN KEY (tenant, value) REFERENCES resource (tenant, id) ON DELETE CASCADE
 );
-CREATE INDEX member_value ON member (tenant, value);
+CREATE INDEX member_value ON member (tenant, value, group_id);
 
 -- The audit trail, which is the change feed too.
 CREATE TABLE change (
