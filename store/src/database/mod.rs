@@ -17,14 +17,25 @@ pub trait Database: Send + Sync + 'static {
     /// How its statements are written.
     fn dialect(&self) -> Dialect;
 
-    /// Reads: the rows of each statement, all as of one moment.
+    /// Reads: the rows of each statement, all as of one moment. Whatever the statements say, the database may keep back what is
+    /// beyond the scope; PostgreSQL does.
     fn read(
         &self,
+        scope: Scope<'_>,
         statements: Vec<Statement>,
     ) -> impl Future<Output = Result<Vec<Vec<Row>>, DatabaseError>> + Send;
 
     /// Writes a unit: all of it, or nothing. When it answers, the change is durable.
     fn write(&self, unit: Unit) -> impl Future<Output = Result<Written, WriteError>> + Send;
+}
+
+/// Whose data a read may see. A write sees its unit's tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope<'t> {
+    /// This tenant's.
+    Tenant(&'t str),
+    /// That of the service itself: every tenant and token, and nobody's resources.
+    Service,
 }
 
 /// A change of one tenant's data.
@@ -113,6 +124,9 @@ pub enum WriteError {
     /// A value that must be unique is in use.
     #[error("a value that must be unique is in use")]
     Taken,
+    /// It refers to a resource that is not there, such as a member.
+    #[error("it refers to a resource that is not there")]
+    Dangling,
     /// A [`Step::Required`] changed nothing.
     #[error("step {0} found nothing")]
     NothingFound(usize),

@@ -1,7 +1,7 @@
 //! SQLite: one file, nothing to set up. One thread writes; what waits for it is put into one transaction (group commit).
 
 use super::migration::{self, MIGRATIONS};
-use super::{Database, DatabaseError, Guard, Step, Unit, WriteError, Written};
+use super::{Database, DatabaseError, Guard, Scope, Step, Unit, WriteError, Written};
 use crate::audit::{ChainHash, Head};
 use crate::sql::{Cell, Dialect, Row, Statement};
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
@@ -83,7 +83,7 @@ impl Database for Sqlite {
         Dialect::Sqlite
     }
 
-    async fn read(&self, statements: Vec<Statement>) -> Result<Vec<Vec<Row>>, DatabaseError> {
+    async fn read(&self, _: Scope<'_>, statements: Vec<Statement>) -> Result<Vec<Vec<Row>>, DatabaseError> {
         let readers = Arc::clone(&self.readers);
         let permit = self.readers.permits.acquire().await;
         let _permit = permit.map_err(|_| DatabaseError::Unavailable("it is being closed".to_owned()))?;
@@ -275,6 +275,7 @@ fn execute(connection: &Connection, statement: &Statement) -> Result<usize, Writ
             Some(rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE | rusqlite::ffi::SQLITE_CONSTRAINT_PRIMARYKEY) => {
                 WriteError::Taken
             }
+            Some(rusqlite::ffi::SQLITE_CONSTRAINT_FOREIGNKEY) => WriteError::Dangling,
             _ => DatabaseError::from(error).into(),
         }
     })
