@@ -45,8 +45,14 @@ pub struct Sqlite {
 }
 
 struct Job {
-    unit: Unit,
+    work: Work,
     answer: oneshot::Sender<Result<Written, WriteError>>,
+}
+
+enum Work {
+    Unit(Box<Unit>),
+    /// No unit: nothing is recorded.
+    Statements(Vec<Statement>),
 }
 
 /// Connections that read, each for one at a time.
@@ -100,8 +106,18 @@ impl Database for Sqlite {
     }
 
     async fn write(&self, unit: Unit) -> Result<Written, WriteError> {
+        self.enqueue(Work::Unit(Box::new(unit))).await
+    }
+
+    async fn administer(&self, statements: Vec<Statement>) -> Result<bool, WriteError> {
+        Ok(self.enqueue(Work::Statements(statements)).await?.changed)
+    }
+}
+
+impl Sqlite {
+    async fn enqueue(&self, work: Work) -> Result<Written, WriteError> {
         let (answer, outcome) = oneshot::channel();
-        self.writer.try_send(Job { unit, answer }).map_err(|error| {
+        self.writer.try_send(Job { work, answer }).map_err(|error| {
             DatabaseError::Unavailable(match error {
                 mpsc::error::TrySendError::Full(_) => "too many writes wait".to_owned(),
                 mpsc::error::TrySendError::Closed(_) => "it is closed".to_owned(),
@@ -190,7 +206,7 @@ impl Writer {
     fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
         let mut waiting = Vec::new();
         while jobs.blocking_recv_many(&mut waiting, BATCH) > 0 {
-            let outcomes = self.write(waiting.iter().map(|job| &job.unit));
+            let outcomes = self.write(waiting.iter().map(|job| &job.work));
             let outcomes = outcomes.unwrap_or_else(|error| vec![Err(error.into()); waiting.len()]);
             for (job, outcome) in waiting.drain(..).zip(outcomes) {
                 // Who asked may be gone.
@@ -199,17 +215,24 @@ impl Writer {
         }
     }
 
-    /// Writes units in one transaction; each is undone on its own if it is refused.
-    fn write<'u>(
+    /// Does everything in one transaction; each work is undone on its own if it is refused.
+    fn write<'w>(
         &mut self,
-        units: impl Iterator<Item = &'u Unit>,
+        works: impl Iterator<Item = &'w Work>,
     ) -> Result<Vec<Result<Written, WriteError>>, DatabaseError> {
         self.heads.clear();
         let mut transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut outcomes = Vec::new();
-        for unit in units {
+        for work in works {
             let mut savepoint = transaction.savepoint()?;
-            let outcome = perform(&savepoint, unit, &mut self.heads);
+            let outcome = match work {
+                Work::Unit(unit) => perform(&savepoint, unit, &mut self.heads),
+                Work::Statements(statements) => {
+                    // A tenant may go, and its head with it.
+                    self.heads.clear();
+                    administer(&savepoint, statements)
+                }
+            };
             match &outcome {
                 Ok(_) => savepoint.commit()?,
                 // The disk is full, or worse: nobody's change may be acknowledged.
@@ -266,6 +289,15 @@ fn perform(
     let head = record(connection, unit, head, version_before)?;
     heads.insert(unit.tenant.clone(), head);
     Ok(Written { changed, version_before, sequence: head.sequence })
+}
+
+/// The answer says whether anything changed, and no more.
+fn administer(connection: &Connection, statements: &[Statement]) -> Result<Written, WriteError> {
+    let mut changed = false;
+    for statement in statements {
+        changed |= execute(connection, statement)? > 0;
+    }
+    Ok(Written { changed, version_before: None, sequence: 0 })
 }
 
 fn execute(connection: &Connection, statement: &Statement) -> Result<usize, WriteError> {
