@@ -6,3 +6,4 @@ pub mod database;
 pub mod repository;
 pub mod service;
 pub mod sql;
+pub mod tenants;
