@@ -30,10 +30,8 @@ pub trait Database: Send + Sync + 'static {
 
     /// Writes what is no change of a tenant's data, and leaves no record: tenants, their tokens, and secrets. All of it, or nothing.
     /// Answers whether any row changed. A value that is in use is [`WriteError::Taken`].
-    fn administer(
-        &self,
-        statements: Vec<Statement>,
-    ) -> impl Future<Output = Result<bool, WriteError>> + Send;
+    fn administer(&self, statements: Vec<Statement>)
+    -> impl Future<Output = Result<bool, WriteError>> + Send;
 }
 
 /// Whose data a read may see. A write sees its unit's tenant.

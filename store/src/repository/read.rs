@@ -3,7 +3,7 @@
 use super::Repository;
 use super::layout::Column;
 use super::predicate::Predicate;
-use crate::database::{Database, DatabaseError};
+use crate::database::{Database, DatabaseError, Scope};
 use crate::sql::{Dialect, Piece, Row, Statement};
 use std::collections::HashMap;
 
@@ -88,7 +88,7 @@ impl<D: Database> Repository<D> {
             .bind(id)
             .sql(" AND r.type = ")
             .bind(resource_type);
-        let rows = self.one(statement).await?;
+        let rows = self.one(tenant, statement).await?;
         rows.first().map(stored).transpose()
     }
 
@@ -98,7 +98,7 @@ impl<D: Database> Repository<D> {
     /// [`DatabaseError`].
     pub async fn count(&self, listed: Listed<'_>) -> Result<u64, DatabaseError> {
         let statement = self.statement("SELECT count(*) FROM resource r WHERE r.tenant = ");
-        let rows = self.one(which(statement, listed)).await?;
+        let rows = self.one(listed.tenant, which(statement, listed)).await?;
         let count = rows.first().map_or(Ok(0), |row| row.integer(0))?;
         Ok(u64::try_from(count).unwrap_or_default())
     }
@@ -132,7 +132,7 @@ impl<D: Database> Repository<D> {
         if let Position::Offset(offset @ 1..) = position {
             statement = statement.sql(" OFFSET ").bind(*offset);
         }
-        self.one(statement).await?.iter().map(stored).collect()
+        self.one(listed.tenant, statement).await?.iter().map(stored).collect()
     }
 
     /// The resources of these ids, in no order; those that are not there are left out.
@@ -155,7 +155,7 @@ impl<D: Database> Repository<D> {
                 .sql(" AND r.id IN (")
                 .bind_all(chunk.iter().map(String::as_str))
                 .sql(")");
-            for row in self.one(statement).await? {
+            for row in self.one(tenant, statement).await? {
                 let resource = stored(&row)?;
                 found.insert(resource.id.clone(), resource);
             }
@@ -176,7 +176,7 @@ impl<D: Database> Repository<D> {
                 .sql(" AND r.id IN (")
                 .bind_all(chunk.iter().copied())
                 .sql(")");
-            for row in self.one(statement).await? {
+            for row in self.one(tenant, statement).await? {
                 found.push(member(&row, 0)?);
             }
         }
@@ -223,7 +223,7 @@ impl<D: Database> Repository<D> {
         for chunk in ids.chunks(CHUNK) {
             let statement =
                 self.statement(select).bind(tenant).sql(among).bind_all(chunk.iter().copied()).sql(order);
-            for row in self.one(statement).await? {
+            for row in self.one(tenant, statement).await? {
                 found.entry(row.text(0)?.to_owned()).or_default().push(member(&row, 1)?);
             }
         }
@@ -247,7 +247,7 @@ impl<D: Database> Repository<D> {
             .bind(since)
             .sql(" ORDER BY sequence LIMIT ")
             .bind(i64::try_from(limit).unwrap_or(i64::MAX));
-        let rows = self.one(statement).await?;
+        let rows = self.one(tenant, statement).await?;
         rows.iter().map(|row| Ok((row.integer(0)?, row.text(1)?.to_owned()))).collect()
     }
 
@@ -265,7 +265,7 @@ impl<D: Database> Repository<D> {
             .bind(tenant)
             .sql(" AND key = ")
             .bind(key);
-        let rows = self.one(statement).await?;
+        let rows = self.one(tenant, statement).await?;
         let read = |row: &Row| Ok((row.blob(0)?.to_vec(), row.text(1)?.to_owned(), row.text(2)?.to_owned()));
         rows.first().map(read).transpose()
     }
@@ -292,7 +292,7 @@ impl<D: Database> Repository<D> {
                 .bind(user_name)
                 .sql(" AND r.id <> ")
                 .bind(id);
-            if !self.one(statement).await?.is_empty() {
+            if !self.one(tenant, statement).await?.is_empty() {
                 return Ok(Some("userName".to_owned()));
             }
         }
@@ -308,7 +308,7 @@ impl<D: Database> Repository<D> {
                 .bind(value.as_str())
                 .sql(" AND u.id <> ")
                 .bind(id);
-            if !self.one(statement).await?.is_empty() {
+            if !self.one(tenant, statement).await?.is_empty() {
                 return Ok(Some(attribute.clone()));
             }
         }
@@ -319,8 +319,8 @@ impl<D: Database> Repository<D> {
         Statement::new(self.database.dialect(), text)
     }
 
-    async fn one(&self, statement: Statement) -> Result<Vec<Row>, DatabaseError> {
-        Ok(self.database.read(vec![statement]).await?.pop().unwrap_or_default())
+    async fn one(&self, tenant: &str, statement: Statement) -> Result<Vec<Row>, DatabaseError> {
+        Ok(self.database.read(Scope::Tenant(tenant), vec![statement]).await?.pop().unwrap_or_default())
     }
 }
 

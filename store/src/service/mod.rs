@@ -240,6 +240,10 @@ fn refused(error: &WriteError, id: &str) -> ScimError {
             ScimError::typed(409, ScimType::Uniqueness, "expected a value that is not in use")
         }
         WriteError::NothingFound(_) => ScimError::not_found(id),
+        // A member that was there a moment ago.
+        WriteError::Dangling => {
+            ScimError::bad_request(ScimType::InvalidValue, "expected the id of a resource")
+        }
         WriteError::Database(error) => unavailable(error),
     }
 }

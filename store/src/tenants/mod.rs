@@ -6,7 +6,7 @@ mod token;
 pub use token::{Token, TokenHash};
 
 use crate::audit;
-use crate::database::{Database, DatabaseError, WriteError};
+use crate::database::{Database, DatabaseError, Scope, WriteError};
 use crate::sql::{Row, Statement};
 use cache::{Cache, Found};
 use doorward::scim::Profile;
@@ -317,7 +317,7 @@ impl<D: Database> Tenants<D> {
     }
 
     async fn rows(&self, statement: Statement) -> Result<Vec<Row>, DatabaseError> {
-        Ok(self.database.read(vec![statement]).await?.pop().unwrap_or_default())
+        Ok(self.database.read(Scope::Service, vec![statement]).await?.pop().unwrap_or_default())
     }
 
     /// Whether anything changed; nothing if a value is in use.
@@ -327,7 +327,10 @@ impl<D: Database> Tenants<D> {
             Err(WriteError::Taken) => Ok(None),
             Err(WriteError::Database(error)) => Err(error),
             Err(
-                error @ (WriteError::Missing | WriteError::Conflict { .. } | WriteError::NothingFound(_)),
+                error @ (WriteError::Missing
+                | WriteError::Conflict { .. }
+                | WriteError::NothingFound(_)
+                | WriteError::Dangling),
             ) => Err(DatabaseError::Failed(error.to_string())),
         }
     }

@@ -4,7 +4,9 @@ use crate::lab::{Answer, Lab, run};
 use doorward::scim::{
     Catalog, CursorKey, Filter, FilterSyntax, PageLimits, Profile, Resource, Sort, SortOrder, TypedFilter,
 };
-use doorward_store::database::{Database, DatabaseError, Sqlite, SqliteOptions, Unit, WriteError, Written};
+use doorward_store::database::{
+    Database, DatabaseError, Scope, Sqlite, SqliteOptions, Unit, WriteError, Written,
+};
 use doorward_store::service::{Request, Service, Settings};
 use doorward_store::sql::{Dialect, Row, Statement};
 use serde_json::{Value, json};
@@ -291,10 +293,18 @@ impl Database for Noted {
 
     fn read(
         &self,
+        scope: Scope<'_>,
         statements: Vec<Statement>,
     ) -> impl Future<Output = Result<Vec<Vec<Row>>, DatabaseError>> + Send {
         self.1.lock().unwrap().extend(statements.clone());
-        self.0.read(statements)
+        self.0.read(scope, statements)
+    }
+
+    fn administer(
+        &self,
+        statements: Vec<Statement>,
+    ) -> impl Future<Output = Result<bool, WriteError>> + Send {
+        self.0.administer(statements)
     }
 
     fn write(&self, unit: Unit) -> impl Future<Output = Result<Written, WriteError>> + Send {
