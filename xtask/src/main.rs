@@ -38,7 +38,7 @@ struct Cli {
 enum Task {
     /// Install what is missing: the WebAssembly target and Envoy.
     Setup {
-        /// Also what only the tests need: npm and Python packages, cargo-deny.
+        /// Also what only the tests need: npm and Python packages, PostgreSQL, cargo-deny.
         #[arg(long)]
         tests: bool,
     },

