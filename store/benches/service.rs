@@ -54,17 +54,23 @@ async fn measure(users: usize) {
     let bench = Arc::new(Bench { service, users });
     println!("{users} users, {CLIENTS} requests at once, SQLite with synchronous FULL\n");
     println!("| | a second | µs each, of one at a time |\n|---|---|---|");
-    let created = bench.row("create, durable, with its record", users, |number| {
-        ("POST", "/Users".to_owned(), user(number))
-    });
+    let created = bench
+        .row("create, durable, with its record", users, |number| ("POST", "/Users".to_owned(), user(number)));
     let ids: Arc<Vec<String>> = Arc::new(created.await);
     let of = |ids: &Arc<Vec<String>>, number: usize| ids[number * 7_919 % ids.len()].clone();
     let all = Arc::clone(&ids);
-    bench.row("GET by id", REQUESTS, move |number| ("GET", format!("/Users/{}", of(&all, number)), Value::Null)).await;
+    bench
+        .row("GET by id", REQUESTS, move |number| {
+            ("GET", format!("/Users/{}", of(&all, number)), Value::Null)
+        })
+        .await;
     for (what, filter) in [
         ("userName eq", "userName%20eq%20%22user-N@example.com%22"),
         ("externalId eq", "externalId%20eq%20%22ext-N%22"),
-        ("emails[type eq \"work\"].value eq", "emails%5Btype%20eq%20%22work%22%5D.value%20eq%20%22user-N@example.com%22"),
+        (
+            "emails[type eq \"work\"].value eq",
+            "emails%5Btype%20eq%20%22work%22%5D.value%20eq%20%22user-N@example.com%22",
+        ),
     ] {
         bench
             .row(what, REQUESTS, move |number| {
@@ -80,7 +86,10 @@ async fn measure(users: usize) {
             "schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"], "displayName": "g", "members": members,
         });
         let created = bench.send("POST", "/Groups?attributes=id", group).await;
-        let id = serde_json::from_slice::<Value>(&created.body.unwrap()).unwrap()["id"].as_str().unwrap().to_owned();
+        let id = serde_json::from_slice::<Value>(&created.body.unwrap()).unwrap()["id"]
+            .as_str()
+            .unwrap()
+            .to_owned();
         let last = ids.last().unwrap().clone();
         bench
             .row(&format!("one member in and out of {size}"), 200, move |number| {

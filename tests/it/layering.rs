@@ -132,7 +132,14 @@ fn each_dependency_stays_behind_its_wrapper() {
     };
     check("proxy-wasm", &["doorward-host"]);
     check("doorward-host", &["doorward-jwt-authn", "doorward-backends"]);
-    let native = ["doorward-cli", "doorward-e2e", "doorward-testbed", "identity-headers-example", "xtask"];
+    let native = [
+        "doorward-cli",
+        "doorward-e2e",
+        "doorward-store",
+        "doorward-testbed",
+        "identity-headers-example",
+        "xtask",
+    ];
     check("doorward-testbed", &native);
     check("tokio", &native);
     check("hyper", &native);

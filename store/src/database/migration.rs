@@ -3,14 +3,28 @@
 use crate::sql::Dialect;
 
 /// What brings a database from one version to the next, oldest first. What was released is never edited.
-pub(super) const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_begin.sql")];
+pub(super) const MIGRATIONS: [Migration; 1] = [Migration {
+    tables: include_str!("migrations/0001_begin.sql"),
+    policies: include_str!("migrations/0001_begin.postgres.sql"),
+}];
 
-/// The statements of a migration.
-pub(super) fn text(migration: &str, dialect: Dialect) -> String {
-    match dialect {
-        Dialect::Sqlite => migration.replace(" BYTEA", " BLOB"),
-        // Texts are ordered by code points, as in SQLite, and not by the rules of a language.
-        Dialect::Postgres => migration.replace(" TEXT", " TEXT COLLATE \"C\""),
+/// A step from one version to the next.
+pub(super) struct Migration {
+    /// The tables, for both databases.
+    tables: &'static str,
+    /// What PostgreSQL has beside: who may see which rows. Every table with a tenant needs it.
+    policies: &'static str,
+}
+
+impl Migration {
+    /// Its statements.
+    pub(super) fn text(&self, dialect: Dialect) -> String {
+        let Self { tables, policies } = self;
+        match dialect {
+            Dialect::Sqlite => tables.replace(" BYTEA", " BLOB"),
+            // Texts are ordered by code points, as in SQLite, and not by the rules of a language.
+            Dialect::Postgres => format!("{}\n{policies}", tables.replace(" TEXT", " TEXT COLLATE \"C\"")),
+        }
     }
 }
 
@@ -20,8 +34,8 @@ mod tests {
 
     #[test]
     fn each_database_has_its_own_words() {
-        let text = |dialect| text("a BYTEA, b TEXT", dialect);
-        assert_eq!(text(Dialect::Sqlite), "a BLOB, b TEXT");
-        assert_eq!(text(Dialect::Postgres), "a BYTEA, b TEXT COLLATE \"C\"");
+        let migration = Migration { tables: "a BYTEA, b TEXT", policies: "POLICY" };
+        assert_eq!(migration.text(Dialect::Sqlite), "a BLOB, b TEXT");
+        assert_eq!(migration.text(Dialect::Postgres), "a BYTEA, b TEXT COLLATE \"C\"\nPOLICY");
     }
 }

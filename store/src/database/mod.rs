@@ -3,9 +3,13 @@
 //! A change is handed over whole, as a [`Unit`]: nothing is decided between its statements but what the unit says. So writers can be
 //! put together in one transaction, and nobody holds one open while a client is slow.
 
+mod chain;
 mod migration;
+mod postgres;
+mod queue;
 mod sqlite;
 
+pub use postgres::{Postgres, PostgresOptions};
 pub use sqlite::{Sqlite, SqliteOptions};
 
 use crate::audit::Change;
@@ -70,6 +74,17 @@ pub enum Guard {
     },
 }
 
+impl Guard {
+    /// The version in the rows of a guard's statement, if it is the expected one.
+    fn check(rows: &[Row], expected: Option<i64>) -> Result<i64, WriteError> {
+        let found = rows.first().ok_or(WriteError::Missing)?.integer(0).map_err(DatabaseError::from)?;
+        if expected.is_some_and(|expected| expected != found) {
+            return Err(WriteError::Conflict { found });
+        }
+        Ok(found)
+    }
+}
+
 /// A part of a unit.
 #[derive(Debug, Clone)]
 pub enum Step {
@@ -105,6 +120,15 @@ pub enum DatabaseError {
     /// It did not understand, or its content is not ours: a bug, or somebody else's database.
     #[error("the database failed: {0}")]
     Failed(String),
+}
+
+impl DatabaseError {
+    /// The tables are of a version that is not known here.
+    fn newer(known: i64, found: i64) -> Self {
+        Self::Failed(format!(
+            "expected tables of version {known} or older, but found {found}: this program is older than the database"
+        ))
+    }
 }
 
 impl From<RowError> for DatabaseError {

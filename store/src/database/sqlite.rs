@@ -1,8 +1,9 @@
 //! SQLite: one file, nothing to set up. One thread writes; what waits for it is put into one transaction (group commit).
 
-use super::migration::{self, MIGRATIONS};
-use super::{Database, DatabaseError, Guard, Scope, Step, Unit, WriteError, Written};
-use crate::audit::{ChainHash, Head};
+use super::migration::MIGRATIONS;
+use super::queue::{Jobs, Outcomes, Queue, Work, queue};
+use super::{Database, DatabaseError, Guard, Scope, Step, Unit, WriteError, Written, chain};
+use crate::audit::Head;
 use crate::sql::{Cell, Dialect, Row, Statement};
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql, TransactionBehavior};
@@ -11,12 +12,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::Semaphore;
 
-/// How many units go into one transaction at most.
-const BATCH: usize = 256;
-/// How many units may wait; more are told to come back.
-const QUEUE: usize = 4096;
 /// How many statements are kept compiled on a connection.
 const STATEMENTS: usize = 256;
 
@@ -41,18 +38,7 @@ impl SqliteOptions {
 /// A database in a file.
 pub struct Sqlite {
     readers: Arc<Readers>,
-    writer: mpsc::Sender<Job>,
-}
-
-struct Job {
-    work: Work,
-    answer: oneshot::Sender<Result<Written, WriteError>>,
-}
-
-enum Work {
-    Unit(Box<Unit>),
-    /// No unit: nothing is recorded.
-    Statements(Vec<Statement>),
+    writer: Queue,
 }
 
 /// Connections that read, each for one at a time.
@@ -75,7 +61,7 @@ impl Sqlite {
             free.push(connect(options, OpenFlags::SQLITE_OPEN_READ_ONLY)?);
         }
         let permits = Semaphore::new(free.len());
-        let (writer, jobs) = mpsc::channel(QUEUE);
+        let (writer, jobs) = queue();
         thread::Builder::new()
             .name("sqlite-writer".to_owned())
             .spawn(move || Writer { connection: writing, heads: HashMap::new() }.run(jobs))
@@ -106,27 +92,11 @@ impl Database for Sqlite {
     }
 
     async fn write(&self, unit: Unit) -> Result<Written, WriteError> {
-        self.enqueue(Work::Unit(Box::new(unit))).await
+        self.writer.write(unit).await
     }
 
     async fn administer(&self, statements: Vec<Statement>) -> Result<bool, WriteError> {
-        Ok(self.enqueue(Work::Statements(statements)).await?.changed)
-    }
-}
-
-impl Sqlite {
-    async fn enqueue(&self, work: Work) -> Result<Written, WriteError> {
-        let (answer, outcome) = oneshot::channel();
-        self.writer.try_send(Job { work, answer }).map_err(|error| {
-            DatabaseError::Unavailable(match error {
-                mpsc::error::TrySendError::Full(_) => "too many writes wait".to_owned(),
-                mpsc::error::TrySendError::Closed(_) => "it is closed".to_owned(),
-            })
-        })?;
-        // Without an answer the writer is gone: whether it wrote is not known, so it is not said that it did.
-        outcome
-            .await
-            .unwrap_or_else(|_| Err(DatabaseError::Unavailable("the writer ended".to_owned()).into()))
+        self.writer.administer(statements).await
     }
 }
 
@@ -161,12 +131,10 @@ fn migrate(connection: &mut Connection) -> Result<(), DatabaseError> {
     let found: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
     if found > known {
-        return Err(DatabaseError::Failed(format!(
-            "expected tables of version {known} or older, but found {found}: this program is older than the database"
-        )));
+        return Err(DatabaseError::newer(known, found));
     }
     for migration in MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or_default()) {
-        transaction.execute_batch(&migration::text(migration, Dialect::Sqlite))?;
+        transaction.execute_batch(&migration.text(Dialect::Sqlite))?;
     }
     transaction.pragma_update(None, "user_version", known)?;
     transaction.commit()?;
@@ -203,23 +171,15 @@ struct Writer {
 }
 
 impl Writer {
-    fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
-        let mut waiting = Vec::new();
-        while jobs.blocking_recv_many(&mut waiting, BATCH) > 0 {
-            let outcomes = self.write(waiting.iter().map(|job| &job.work));
-            let outcomes = outcomes.unwrap_or_else(|error| vec![Err(error.into()); waiting.len()]);
-            for (job, outcome) in waiting.drain(..).zip(outcomes) {
-                // Who asked may be gone.
-                let _ = job.answer.send(outcome);
-            }
+    fn run(mut self, mut jobs: Jobs) {
+        while jobs.blocking_take() {
+            let outcomes = self.write(jobs.works());
+            jobs.answer(outcomes);
         }
     }
 
     /// Does everything in one transaction; each work is undone on its own if it is refused.
-    fn write<'w>(
-        &mut self,
-        works: impl Iterator<Item = &'w Work>,
-    ) -> Result<Vec<Result<Written, WriteError>>, DatabaseError> {
+    fn write<'w>(&mut self, works: impl Iterator<Item = &'w Work>) -> Outcomes {
         self.heads.clear();
         let mut transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut outcomes = Vec::new();
@@ -227,7 +187,7 @@ impl Writer {
             let mut savepoint = transaction.savepoint()?;
             let outcome = match work {
                 Work::Unit(unit) => perform(&savepoint, unit, &mut self.heads),
-                Work::Statements(statements) => {
+                Work::Administration(statements) => {
                     // A tenant may go, and its head with it.
                     self.heads.clear();
                     administer(&savepoint, statements)
@@ -235,8 +195,11 @@ impl Writer {
             };
             match &outcome {
                 Ok(_) => savepoint.commit()?,
-                // The disk is full, or worse: nobody's change may be acknowledged.
-                Err(WriteError::Database(error)) => return Err(error.clone()),
+                // The disk is full, or another process writes: nobody's change may be acknowledged.
+                Err(WriteError::Database(
+                    error @ (DatabaseError::Full(_) | DatabaseError::Unavailable(_)),
+                )) => return Err(error.clone()),
+                // If what failed was more than this unit, this fails too.
                 Err(_) => {
                     savepoint.rollback()?;
                     savepoint.commit()?;
@@ -257,12 +220,7 @@ fn perform(
     let version_before = match &unit.guard {
         Guard::New => None,
         Guard::Version { statement, expected } => {
-            let found = rows(connection, statement)?;
-            let found = found.first().ok_or(WriteError::Missing)?.integer(0).map_err(DatabaseError::from)?;
-            if expected.is_some_and(|expected| expected != found) {
-                return Err(WriteError::Conflict { found });
-            }
-            Some(found)
+            Some(Guard::check(&rows(connection, statement)?, *expected)?)
         }
     };
     let mut changed = false;
@@ -281,12 +239,18 @@ fn perform(
     }
     let head = match heads.get(&unit.tenant) {
         Some(head) => *head,
-        None => head_of(connection, &unit.tenant)?,
+        None => {
+            let found = rows(connection, &chain::head(Dialect::Sqlite, &unit.tenant))?;
+            chain::read_head(&found)?.ok_or(WriteError::Missing)?
+        }
     };
     if !changed {
         return Ok(Written { changed, version_before, sequence: head.sequence });
     }
-    let head = record(connection, unit, head, version_before)?;
+    let (head, statements) = chain::extend(Dialect::Sqlite, unit, head, version_before)?;
+    for statement in &statements {
+        execute(connection, statement)?;
+    }
     heads.insert(unit.tenant.clone(), head);
     Ok(Written { changed, version_before, sequence: head.sequence })
 }
@@ -311,50 +275,6 @@ fn execute(connection: &Connection, statement: &Statement) -> Result<usize, Writ
             _ => DatabaseError::from(error).into(),
         }
     })
-}
-
-fn head_of(connection: &Connection, tenant: &str) -> Result<Head, WriteError> {
-    let statement =
-        Statement::new(Dialect::Sqlite, "SELECT sequence, hash FROM tenant WHERE id = ").bind(tenant);
-    let found = rows(connection, &statement)?;
-    let row = found.first().ok_or(WriteError::Missing)?;
-    let read = || {
-        let hash = ChainHash::try_from(row.blob(1)?)
-            .map_err(|_| DatabaseError::Failed("expected a hash of 32 octets".to_owned()))?;
-        Ok::<_, DatabaseError>(Head { sequence: row.integer(0)?, hash })
-    };
-    Ok(read()?)
-}
-
-/// Keeps the record of the change, and answers the chain's new head.
-fn record(
-    connection: &Connection,
-    unit: &Unit,
-    head: Head,
-    version_before: Option<i64>,
-) -> Result<Head, WriteError> {
-    let record = unit.change.record(&unit.tenant, &head, version_before);
-    let text = serde_json::to_string(&record).map_err(|error| DatabaseError::Failed(error.to_string()))?;
-    let head = head.after(&text);
-    let insert =
-        Statement::new(Dialect::Sqlite, "INSERT INTO change (tenant, sequence, record, hash) VALUES (")
-            .bind(unit.tenant.as_str())
-            .sql(", ")
-            .bind(head.sequence)
-            .sql(", ")
-            .bind(text)
-            .sql(", ")
-            .bind(head.hash.to_vec())
-            .sql(")");
-    execute(connection, &insert)?;
-    let advance = Statement::new(Dialect::Sqlite, "UPDATE tenant SET sequence = ")
-        .bind(head.sequence)
-        .sql(", hash = ")
-        .bind(head.hash.to_vec())
-        .sql(" WHERE id = ")
-        .bind(unit.tenant.as_str());
-    execute(connection, &advance)?;
-    Ok(head)
 }
 
 impl ToSql for Cell {

@@ -21,6 +21,17 @@ const ATTEMPTS: usize = 16;
 /// The longest `Idempotency-Key`, in bytes.
 const LONGEST_KEY: usize = 255;
 
+/// The attribute that groups keep apart, in records.
+const MEMBERS: &str = "members";
+
+/// How a resource shall be.
+enum Wanted {
+    /// As this one, with these members.
+    Replaced { resource: Box<Resource>, members: Vec<String> },
+    /// As a PATCH makes it.
+    Patched { rest: Patch, members: Vec<MemberChange> },
+}
+
 /// What is done to a resource.
 struct Alteration {
     operation: Operation,
@@ -65,7 +76,7 @@ impl<D: Database> Service<D> {
         attributes.extend(resource.extensions().map(|(urn, _)| urn.to_string()));
         attributes.retain(|name| name != "id" && name != "schemas");
         if !members.is_empty() {
-            attributes.push("members".to_owned());
+            attributes.push(MEMBERS.to_owned());
         }
         let row = Stored {
             id: draft.id.clone(),
@@ -112,27 +123,8 @@ impl<D: Database> Service<D> {
         let members = take_members(&mut sent, layout)?;
         forget_password(&mut sent, layout);
         let members = self.known(context, values_of(&members)).await?;
-        let row = self
-            .change(context, request, resource_type, id, async |row| {
-                let old = self.own(context, resource_type, row).await?;
-                let new = sent.clone().replacing(&old)?;
-                let mut attributes: Vec<String> =
-                    new.differences(&old).iter().map(ToString::to_string).collect();
-                let mut steps = Vec::new();
-                if layout.members().is_some() {
-                    steps = self.exactly(context, id, &members).await?;
-                    attributes.extend((!steps.is_empty()).then(|| "members".to_owned()));
-                }
-                Ok(Alteration {
-                    operation: Operation::Replace,
-                    resource: (new != old).then_some(new),
-                    members: steps,
-                    must_exist: Vec::new(),
-                    rests_on_version: true,
-                    attributes,
-                })
-            })
-            .await?;
+        let wanted = Wanted::Replaced { resource: Box::new(sent), members };
+        let row = self.change(context, request, resource_type, id, &wanted).await?;
         self.shown(context, resource_type, &row, &projection).await
     }
 
@@ -156,32 +148,8 @@ impl<D: Database> Service<D> {
             }
             None => (Vec::new(), patch),
         };
-        let members_named = if member_changes.is_empty() { None } else { Some("members".to_owned()) };
-        let row = self
-            .change(context, request, resource_type, id, async |row| {
-                let (members, must_exist, is_simulated) =
-                    self.member_steps(context, id, layout, &member_changes).await?;
-                let mut resource = None;
-                let mut attributes = Vec::new();
-                if !rest.is_empty() {
-                    let old = self.own(context, resource_type, row).await?;
-                    let mut new = rest.apply(&old)?.resource;
-                    forget_password(&mut new, layout);
-                    attributes = new.differences(&old).iter().map(ToString::to_string).collect();
-                    resource = (new != old).then_some(new);
-                }
-                attributes.extend(members_named.clone());
-                let rests_on_version = resource.is_some() || is_simulated;
-                Ok(Alteration {
-                    operation: Operation::Patch,
-                    resource,
-                    members,
-                    must_exist,
-                    rests_on_version,
-                    attributes,
-                })
-            })
-            .await?;
+        let wanted = Wanted::Patched { rest, members: member_changes };
+        let row = self.change(context, request, resource_type, id, &wanted).await?;
         let wants_body = !SearchRequest::from_query(request.query)?.attributes.is_empty();
         if context.profile.patch_answer() == PatchAnswer::NoContent && !wants_body {
             let tag = version(row.version).to_string();
@@ -215,21 +183,21 @@ impl<D: Database> Service<D> {
         Err(overtaken())
     }
 
-    /// Changes a resource by what `alter` makes of it, and answers its row. What another change overtakes is worked out anew.
+    /// Changes a resource as it is wanted, and answers its row. What another change overtakes is worked out anew.
     async fn change(
         &self,
         context: &Context,
         request: &Request<'_>,
         resource_type: &Arc<ResourceType>,
         id: &str,
-        alter: impl AsyncFn(&Stored) -> Result<Alteration, ScimError>,
+        wanted: &Wanted,
     ) -> Result<Stored, ScimError> {
         let layout = self.layout(resource_type)?;
         let conditions = Conditions::parse(request.if_match, request.if_none_match)?;
         for _ in 0..ATTEMPTS {
             let row = self.row(context, resource_type, id).await?;
             conditions.check_write(Some(&version(row.version)))?;
-            let altered = alter(&row).await?;
+            let altered = self.alteration(context, resource_type, layout, &row, wanted).await?;
             if altered.resource.is_none() && altered.members.is_empty() {
                 return Ok(row);
             }
@@ -262,6 +230,58 @@ impl<D: Database> Service<D> {
             }
         }
         Err(overtaken())
+    }
+
+    /// What is to be done to a resource so that it is as wanted.
+    async fn alteration(
+        &self,
+        context: &Context,
+        resource_type: &Arc<ResourceType>,
+        layout: &Layout,
+        row: &Stored,
+        wanted: &Wanted,
+    ) -> Result<Alteration, ScimError> {
+        match wanted {
+            Wanted::Replaced { resource, members } => {
+                let old = self.own(context, resource_type, row).await?;
+                let new = Resource::clone(resource).replacing(&old)?;
+                let mut attributes = paths(&new.differences(&old));
+                let mut steps = Vec::new();
+                if layout.members().is_some() {
+                    steps = self.exactly(context, &row.id, members).await?;
+                    attributes.extend((!steps.is_empty()).then(|| MEMBERS.to_owned()));
+                }
+                Ok(Alteration {
+                    operation: Operation::Replace,
+                    resource: (new != old).then_some(new),
+                    members: steps,
+                    must_exist: Vec::new(),
+                    rests_on_version: true,
+                    attributes,
+                })
+            }
+            Wanted::Patched { rest, members } => {
+                let (steps, must_exist, is_simulated) =
+                    self.member_steps(context, &row.id, layout, members).await?;
+                let (mut resource, mut attributes) = (None, Vec::new());
+                if !rest.is_empty() {
+                    let old = self.own(context, resource_type, row).await?;
+                    let mut new = rest.apply(&old)?.resource;
+                    forget_password(&mut new, layout);
+                    attributes = paths(&new.differences(&old));
+                    resource = (new != old).then_some(new);
+                }
+                attributes.extend((!members.is_empty()).then(|| MEMBERS.to_owned()));
+                Ok(Alteration {
+                    operation: Operation::Patch,
+                    rests_on_version: resource.is_some() || is_simulated,
+                    resource,
+                    members: steps,
+                    must_exist,
+                    attributes,
+                })
+            }
+        }
     }
 
     /// A resource without what other tables have.
@@ -483,6 +503,10 @@ fn change(
         id: id.to_owned(),
         attributes,
     }
+}
+
+fn paths(attributes: &[AttributeRef]) -> Vec<String> {
+    attributes.iter().map(ToString::to_string).collect()
 }
 
 fn idempotency_key<'r>(request: &Request<'r>) -> Result<Option<&'r str>, ScimError> {

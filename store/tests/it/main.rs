@@ -1,14 +1,31 @@
-//! The store against real databases.
+//! The store's integration tests: one binary, real databases. PostgreSQL is left out, and it is said, where it is not installed.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `bed` | databases for one test each |
+//! | `both` | what holds for SQLite and PostgreSQL alike |
+//! | `lab` | a service over a database, and requests to it |
+//! | `postgres` | what only PostgreSQL does: row-level security, a connection that is lost, roles, TLS |
+//! | `providers` | what identity providers send, and what is kept of it |
+//! | `search` | lists, filters, orders, against the core's evaluator |
+//! | `service` | what the service does, request by request |
+//! | `units` | units of change as the service makes them, and what is there afterwards |
 #![allow(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "tests may panic"
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "tests: what goes wrong fails the test, and they may look at the clock and say what they leave out"
 )]
 
+mod bed;
+mod both;
 mod lab;
+mod postgres;
 mod providers;
 mod search;
 mod service;
+mod units;

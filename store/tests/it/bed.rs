@@ -1,0 +1,86 @@
+//! Databases for one test each.
+
+use anyhow::Result;
+use doorward_store::database::{Database, Postgres, PostgresOptions, Sqlite, SqliteOptions};
+use doorward_testbed::PostgresServer;
+use std::sync::{Arc, Weak};
+use tempfile::TempDir;
+use tokio::sync::Mutex;
+
+/// A database that was empty when the test began.
+pub(crate) trait Bed {
+    type Database: Database;
+
+    /// Opens it: each time as another process would.
+    async fn open(&self) -> Result<Self::Database>;
+
+    /// Runs a statement past everything that the store does.
+    fn sql(&self, statement: &str) -> Result<()>;
+
+    /// What says that the tables are of a version that comes in a hundred years.
+    const NEWER: &str;
+}
+
+pub(crate) struct SqliteBed(TempDir);
+
+impl SqliteBed {
+    pub(crate) fn new() -> Result<Self> {
+        Ok(Self(TempDir::new()?))
+    }
+}
+
+impl Bed for SqliteBed {
+    type Database = Sqlite;
+
+    async fn open(&self) -> Result<Sqlite> {
+        Ok(Sqlite::open(&SqliteOptions::new(self.0.path().join("store.db")))?)
+    }
+
+    fn sql(&self, statement: &str) -> Result<()> {
+        Ok(rusqlite::Connection::open(self.0.path().join("store.db"))?.execute_batch(statement)?)
+    }
+
+    const NEWER: &str = "PRAGMA user_version = 1000";
+}
+
+pub(crate) struct PostgresBed {
+    pub(crate) server: Arc<PostgresServer>,
+    pub(crate) name: String,
+}
+
+impl PostgresBed {
+    /// On a server that tests share which run at the same time; none if it is not installed.
+    pub(crate) async fn new() -> Result<Option<Self>> {
+        static SHARED: Mutex<Weak<PostgresServer>> = Mutex::const_new(Weak::new());
+        if PostgresServer::programs().is_none() {
+            eprintln!("left out: PostgreSQL is not installed");
+            return Ok(None);
+        }
+        let mut shared = SHARED.lock().await;
+        let server = match shared.upgrade() {
+            Some(server) => server,
+            None => Arc::new(PostgresServer::start().await?),
+        };
+        *shared = Arc::downgrade(&server);
+        let name = server.database()?;
+        Ok(Some(Self { server, name }))
+    }
+
+    pub(crate) fn options(&self) -> PostgresOptions {
+        PostgresOptions::new(self.server.url("doorward", &self.name))
+    }
+}
+
+impl Bed for PostgresBed {
+    type Database = Postgres;
+
+    async fn open(&self) -> Result<Postgres> {
+        Ok(Postgres::open(&self.options()).await?)
+    }
+
+    fn sql(&self, statement: &str) -> Result<()> {
+        self.server.sql(&self.name, statement).map(drop)
+    }
+
+    const NEWER: &str = "UPDATE doorward_version SET version = 1000";
+}
