@@ -3,6 +3,7 @@
 
 pub mod audit;
 pub mod database;
+pub mod http;
 pub mod repository;
 pub mod service;
 pub mod sql;

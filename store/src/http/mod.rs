@@ -1,0 +1,38 @@
+//! The service over HTTP/1.1: who asks, how much, how long, and what is told of it in the log and in metrics. What a request means
+//! is for whoever handles it.
+//!
+//! There are two listeners. The public one has the service below its base path, `/healthz` and `/readyz`. The one for operators has
+//! tenants, tokens and `/metrics`: see [`admin`].
+
+pub mod admin;
+mod clock;
+mod connection;
+mod entry;
+mod forwarded;
+mod log;
+mod metrics;
+mod network;
+mod options;
+mod rate;
+mod request_id;
+mod routes;
+mod scim;
+mod server;
+mod signal;
+mod trace;
+
+pub use clock::now;
+pub use log::Log;
+pub use network::{Network, NetworkError};
+pub use options::{Authentication, Limits, OptionsError, Rate, ServerOptions};
+pub use server::{Server, StartError};
+pub use signal::shutdown_signal;
+
+use crate::service::{Context, Request, Response};
+use std::future::Future;
+
+/// Whoever answers requests.
+pub trait Handle: Send + Sync + 'static {
+    /// Answers a request of a tenant.
+    fn handle(&self, context: &Context, request: &Request<'_>) -> impl Future<Output = Response> + Send;
+}

@@ -1,0 +1,64 @@
+//! The id of a request: what its response, the log and the audit trail have in common.
+
+use std::fmt::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The longest one that is taken over, in bytes.
+const MAX: usize = 128;
+
+/// The sender's, if it looks like an id; otherwise a new one.
+pub(super) fn request_id(sent: Option<&[u8]>) -> String {
+    sent.and_then(plausible).map_or_else(make, str::to_owned)
+}
+
+fn plausible(sent: &[u8]) -> Option<&str> {
+    let is_letter = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:~/+=@".contains(byte);
+    let fits = (1..=MAX).contains(&sent.len()) && sent.iter().all(is_letter);
+    std::str::from_utf8(sent).ok().filter(|_| fits)
+}
+
+/// 128 random bits; if the system has none, a number that this process did not give before.
+fn make() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let mut octets = [0; 16];
+    if getrandom::fill(&mut octets).is_err() {
+        return format!("{}-{}", super::now(), NEXT.fetch_add(1, Ordering::Relaxed));
+    }
+    let mut id = String::with_capacity(32);
+    for octet in octets {
+        // Writing to a String does not fail.
+        let _ = write!(id, "{octet:02x}");
+    }
+    id
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_taken_over_if_it_looks_like_one() {
+        for id in
+            ["a", "6f1c2d4e-0b5a-4f7e-9d3c-1a2b3c4d5e6f", "Root=1-67891233-abcdef012345", &"a".repeat(128)]
+        {
+            assert_eq!(request_id(Some(id.as_bytes())), id);
+        }
+    }
+
+    #[test]
+    fn otherwise_one_is_made() {
+        let long = "a".repeat(129);
+        for sent in [
+            None,
+            Some("".as_bytes()),
+            Some(b"a b"),
+            Some(b"a\"b"),
+            Some(b"a\nb"),
+            Some(b"\xff"),
+            Some(long.as_bytes()),
+        ] {
+            let id = request_id(sent);
+            assert!(id.len() == 32 && id != request_id(sent), "{id}");
+        }
+    }
+}

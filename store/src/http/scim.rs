@@ -1,0 +1,279 @@
+//! The public listener: from a request to whoever handles it, and back.
+
+use super::entry::Entry;
+use super::forwarded::{Peer, Proxies};
+use super::log::Log;
+use super::metrics::Metrics;
+use super::options::ServerOptions;
+use super::rate::{RateLimit, retry_after};
+use super::request_id::request_id;
+use super::routes::{Routes, method};
+use super::trace::TraceParent;
+use super::{Handle, clock};
+use crate::audit::Origin;
+use crate::database::{Database, DatabaseError};
+use crate::service::{Context, Request, Response};
+use crate::sql::Statement;
+use crate::tenants::{Access, Tenants};
+use axum::Router;
+use axum::body::{Body, Bytes, HttpBody};
+use axum::extract::State;
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::routing::get;
+use doorward::scim::ScimError;
+use http_body_util::{BodyExt, Limited};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout};
+
+const MEDIA_TYPE: &str = "application/scim+json";
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// In seconds: how long a database that is gone, or a server that is full, may need.
+const RETRY_AFTER: &str = "1";
+/// How long the database may take to say that it is there.
+const READY: Duration = Duration::from_secs(5);
+
+/// What requests share.
+pub(super) struct Shared<H, D> {
+    pub(super) handle: Arc<H>,
+    pub(super) tenants: Arc<Tenants<D>>,
+    /// Who everyone is, if nobody is asked.
+    pub(super) open: Option<Arc<Access>>,
+    pub(super) options: ServerOptions,
+    pub(super) routes: Routes,
+    pub(super) proxies: Proxies,
+    pub(super) rate: Option<RateLimit>,
+    pub(super) requests: Semaphore,
+    pub(super) log: Arc<Log>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) started: Instant,
+}
+
+/// Everything on the public listener.
+pub(super) fn router<H: Handle, D: Database>(shared: Arc<Shared<H, D>>) -> Router {
+    Router::new()
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz::<H, D>))
+        .fallback(serve::<H, D>)
+        .with_state(shared)
+}
+
+/// The process runs.
+pub(super) async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+async fn readyz<H: Handle, D: Database>(
+    State(shared): State<Arc<Shared<H, D>>>,
+) -> (StatusCode, &'static str) {
+    ready(&shared.tenants).await
+}
+
+/// The database answers. Why it does not is not for everyone to know.
+pub(super) async fn ready<D: Database>(tenants: &Tenants<D>) -> (StatusCode, &'static str) {
+    let database = tenants.database();
+    let select = Statement::new(database.dialect(), "SELECT id FROM tenant LIMIT 1");
+    match timeout(READY, database.read(vec![select])).await {
+        Ok(Ok(_)) => (StatusCode::OK, "ok\n"),
+        Ok(Err(_)) | Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n"),
+    }
+}
+
+async fn serve<H: Handle, D: Database>(
+    State(shared): State<Arc<Shared<H, D>>>,
+    request: axum::extract::Request,
+) -> axum::response::Response {
+    let mut entry = shared.begin(request.method().as_str(), request.headers());
+    let response = shared.answer(&mut entry, request).await.unwrap_or_else(|response| *response);
+    entry.status = Some(response.status);
+    to_axum(response, &entry.request_id)
+}
+
+impl<H: Handle, D: Database> Shared<H, D> {
+    fn begin(&self, name: &str, headers: &HeaderMap) -> Entry {
+        self.metrics.begin();
+        Entry {
+            request_id: request_id(headers.get(REQUEST_ID).map(HeaderValue::as_bytes)),
+            trace: headers.get("traceparent").and_then(|value| TraceParent::parse(value.as_bytes())),
+            method: method(name),
+            route: self.routes.other(),
+            tenant: None,
+            actor: None,
+            status: None,
+            started: Instant::now(),
+            log: Arc::clone(&self.log),
+            metrics: Arc::clone(&self.metrics),
+        }
+    }
+
+    /// What costs least is asked first, and nothing of a body is read before it is known whose it is.
+    async fn answer(
+        &self,
+        entry: &mut Entry,
+        request: axum::extract::Request,
+    ) -> Result<Response, Box<Response>> {
+        let (parts, body) = request.into_parts();
+        let Some(path) = self.below_base(parts.uri.path()) else {
+            let base = &self.options.base_path;
+            return Err(refusal(404, format!("expected a path below {base:?}"), &[]));
+        };
+        entry.route = self.routes.name(path);
+        let now = clock::now();
+        let access = self.authenticate(&parts.headers, now).await?;
+        entry.tenant = Some(access.tenant.clone());
+        entry.actor = Some(access.token.clone());
+        self.check_rate(&access.tenant)?;
+        let body = self.read(body).await?;
+        let permit = timeout(self.options.limits.wait, self.requests.acquire()).await;
+        let Ok(Ok(_permit)) = permit else {
+            return Err(refusal(
+                503,
+                "expected less to do: try again",
+                &[("retry-after", RETRY_AFTER.to_owned())],
+            ));
+        };
+        // It is always there: connections are our own.
+        let peer = parts.extensions.get::<Peer>().copied();
+        let context = Context {
+            tenant: access.tenant.clone(),
+            profile: access.profile,
+            origin: Origin {
+                actor: access.token.clone(),
+                address: peer.map(|peer| self.proxies.client(peer, &parts.headers).to_string()),
+                request_id: entry.request_id.clone(),
+            },
+            base_url: self.base_url(peer, &parts.headers),
+            now,
+        };
+        let field = |name: HeaderName| parts.headers.get(name).map(HeaderValue::as_bytes);
+        let request = Request {
+            method: parts.method.as_str(),
+            path,
+            query: parts.uri.query().unwrap_or_default(),
+            content_type: field(CONTENT_TYPE),
+            if_match: field(IF_MATCH),
+            if_none_match: field(IF_NONE_MATCH),
+            idempotency_key: field(HeaderName::from_static("idempotency-key")),
+            body: &body,
+        };
+        Ok(self.handle.handle(&context, &request).await)
+    }
+
+    /// The path below the base path, with a slash in front.
+    fn below_base<'p>(&self, path: &'p str) -> Option<&'p str> {
+        match path.strip_prefix(self.options.base_path.as_str())? {
+            "" => Some("/"),
+            rest => rest.starts_with('/').then_some(rest),
+        }
+    }
+
+    async fn authenticate(&self, headers: &HeaderMap, now: i64) -> Result<Arc<Access>, Box<Response>> {
+        if let Some(access) = &self.open {
+            return Ok(Arc::clone(access));
+        }
+        let mut fields = headers.get_all(AUTHORIZATION).iter();
+        let Some(field) = fields.next() else {
+            return Err(unauthorized("expected a bearer token, but found none", ""));
+        };
+        let Some(token) = bearer(field).filter(|_| fields.next().is_none()) else {
+            return Err(unauthorized("expected one field Authorization: Bearer TOKEN", ""));
+        };
+        match self.tenants.authenticate(token, now).await {
+            Ok(Some(access)) => Ok(access),
+            Ok(None) => Err(unauthorized(
+                "expected a token that was issued here, and neither revoked nor expired",
+                ", error=\"invalid_token\"",
+            )),
+            Err(error) => Err(unavailable(&error)),
+        }
+    }
+
+    fn check_rate(&self, tenant: &str) -> Result<(), Box<Response>> {
+        let Some(rate) = &self.rate else { return Ok(()) };
+        rate.take(tenant, self.started.elapsed()).map_err(|wait| {
+            let seconds = retry_after(wait);
+            let detail = format!("expected fewer requests: try again in {seconds} second(s)");
+            refusal(429, detail, &[("retry-after", seconds.to_string())])
+        })
+    }
+
+    async fn read(&self, body: Body) -> Result<Bytes, Box<Response>> {
+        let limits = &self.options.limits;
+        // What is left of the body is not waited for.
+        let close = [("connection", "close".to_owned())];
+        let too_large = || refusal(413, format!("expected a body of at most {} bytes", limits.body), &close);
+        if body.size_hint().lower() > u64::try_from(limits.body).unwrap_or(u64::MAX) {
+            return Err(too_large());
+        }
+        match timeout(limits.body_timeout, Limited::new(body, limits.body).collect()).await {
+            Ok(Ok(body)) => Ok(body.to_bytes()),
+            Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(too_large()),
+            Ok(Err(_)) => Err(refusal(400, "expected a whole body", &close)),
+            Err(_) => {
+                let detail = format!("expected a whole body within {:?}", limits.body_timeout);
+                Err(refusal(408, detail, &close))
+            }
+        }
+    }
+
+    fn base_url(&self, peer: Option<Peer>, headers: &HeaderMap) -> String {
+        let base_path = &self.options.base_path;
+        match (&self.options.base_url, peer) {
+            (Some(url), _) => url.clone(),
+            (None, Some(peer)) => format!("{}{base_path}", self.proxies.origin(peer, headers)),
+            (None, None) => base_path.clone(),
+        }
+    }
+}
+
+/// The token of `Authorization` (RFC 6750 section 2.1).
+fn bearer(field: &HeaderValue) -> Option<&str> {
+    let (scheme, token) = field.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_matches(' '))
+}
+
+fn unauthorized(detail: &str, error: &str) -> Box<Response> {
+    refusal(401, detail, &[("www-authenticate", format!("Bearer realm=\"scim\"{error}"))])
+}
+
+fn unavailable(error: &DatabaseError) -> Box<Response> {
+    match error {
+        DatabaseError::Unavailable(_) => refusal(
+            503,
+            "expected a database that answers: try again",
+            &[("retry-after", RETRY_AFTER.to_owned())],
+        ),
+        DatabaseError::Full(_) | DatabaseError::Failed(_) => refusal(500, "the database failed", &[]),
+    }
+}
+
+fn refusal(status: u16, detail: impl Into<String>, headers: &[(&'static str, String)]) -> Box<Response> {
+    Box::new(Response { headers: headers.to_vec(), ..ScimError::new(status, detail).into() })
+}
+
+fn to_axum(response: Response, request_id: &str) -> axum::response::Response {
+    let mut answer = axum::response::Response::new(match response.body {
+        Some(body) => Body::from(body),
+        None => Body::empty(),
+    });
+    // Whoever handles requests answers with a status.
+    *answer.status_mut() = StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let has_body = answer.body().size_hint().exact() != Some(0);
+    let headers = answer.headers_mut();
+    if has_body {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+    }
+    // What is answered to one is not for others.
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    for (name, value) in &response.headers {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.append(HeaderName::from_static(name), value);
+        }
+    }
+    if let Ok(value) = HeaderValue::from_str(request_id) {
+        headers.insert(REQUEST_ID, value);
+    }
+    answer
+}
