@@ -5,6 +5,8 @@ pub mod audit;
 pub mod database;
 pub mod http;
 pub mod repository;
+pub mod secret;
 pub mod service;
 pub mod sql;
 pub mod tenants;
+pub mod trail;
