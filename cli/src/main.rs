@@ -1,12 +1,17 @@
 //! The native binary `doorward`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool talks to its terminal")]
 
+mod audit;
 mod check;
 mod convert;
+mod database;
 mod explain;
 mod file;
 mod plugin;
 mod schema;
+mod store;
+mod tenant;
+mod token;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -29,6 +34,17 @@ enum Command {
     Convert(convert::Convert),
     /// Print the JSON Schema of the document, for editors.
     Schema,
+    /// Run the backing store: SCIM over HTTP.
+    Store(store::Store),
+    /// Make, list and remove the tenants of a store.
+    #[command(subcommand)]
+    Tenant(tenant::Tenant),
+    /// Make, list and revoke the bearer tokens of a tenant.
+    #[command(subcommand)]
+    Token(token::Token),
+    /// Look after the audit trail of a store.
+    #[command(subcommand)]
+    Audit(audit::Audit),
 }
 
 fn main() -> ExitCode {
@@ -37,5 +53,9 @@ fn main() -> ExitCode {
         Command::Explain(explain) => explain.run(),
         Command::Convert(convert) => convert.run(),
         Command::Schema => schema::run(),
+        Command::Store(store) => database::report(store.run()),
+        Command::Tenant(tenant) => database::report(tenant.run()),
+        Command::Token(token) => database::report(token.run()),
+        Command::Audit(audit) => audit.run(),
     }
 }

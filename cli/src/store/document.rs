@@ -1,0 +1,305 @@
+//! The configuration of the store.
+//!
+//! ```yaml
+//! listen: 127.0.0.1:8787
+//! admin: 127.0.0.1:8788          # null: nobody is listened to
+//! danger_open_admin: false       # operators beyond this machine
+//! base_path: /scim/v2
+//! base_url: https://scim.example.com/scim/v2
+//! trusted_proxies: [10.0.0.0/8]  # whose X-Forwarded-* are believed
+//! limits:
+//!   body: 8388608                # bytes
+//!   head_timeout: 30s
+//!   body_timeout: 30s
+//!   connections: 1024
+//!   requests: 256                # handled at once; more wait
+//!   wait: 5s
+//!   rate: { requests_per_second: 200, burst: 1000 }  # of each tenant; null: any
+//!   drain: 30s                   # for requests to end after SIGTERM
+//! schemas: []                    # RFC 7643 section 7
+//! resource_types: []             # RFC 7643 section 6
+//! ```
+//! Every member may be left out. A member that is not known is a fault.
+
+use crate::file;
+use doorward::scim::Catalog;
+use doorward_store::http::{self, Network, ServerOptions};
+use jiff::SignedDuration;
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, Unexpected};
+use serde_json::Value as Json;
+use std::net::SocketAddr;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::Path;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// The configuration as it is written. What is absent is as it is by default.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Document {
+    #[serde(deserialize_with = "address")]
+    listen: Option<SocketAddr>,
+    #[serde(deserialize_with = "optional_address")]
+    admin: Option<Option<SocketAddr>>,
+    danger_open_admin: bool,
+    base_path: Option<String>,
+    base_url: Option<String>,
+    #[serde(deserialize_with = "networks")]
+    trusted_proxies: Vec<Network>,
+    limits: Limits,
+    schemas: Vec<Json>,
+    resource_types: Vec<Json>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Limits {
+    body: Option<NonZeroUsize>,
+    #[serde(deserialize_with = "duration")]
+    head_timeout: Option<Duration>,
+    #[serde(deserialize_with = "duration")]
+    body_timeout: Option<Duration>,
+    connections: Option<NonZeroUsize>,
+    requests: Option<NonZeroUsize>,
+    #[serde(deserialize_with = "duration")]
+    wait: Option<Duration>,
+    #[serde(deserialize_with = "present")]
+    rate: Option<Option<Rate>>,
+    #[serde(deserialize_with = "duration")]
+    drain: Option<Duration>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rate {
+    requests_per_second: NonZeroU32,
+    burst: NonZeroU32,
+}
+
+impl Document {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// The first fault, with the file and the place in it.
+    pub(super) fn load(path: &Path) -> Result<Self, String> {
+        let shown = path.display();
+        let documents = file::read(path).map_err(|error| format!("{shown}: {error}"))?;
+        match documents.as_slice() {
+            // A YAML file that is empty, or nothing but comments.
+            [] => Ok(Self::default()),
+            [document] => Self::from_json(&document.value).map_err(|fault| format!("{shown}: {fault}")),
+            _ => Err(format!("{shown}: expected one document, but found {}", documents.len())),
+        }
+    }
+
+    fn from_json(value: &Json) -> Result<Self, String> {
+        // Where everything may be left out, an empty list would do too.
+        if !value.is_object() {
+            return Err("expected members such as \"listen\"".to_owned());
+        }
+        serde_path_to_error::deserialize(value).map_err(|error| error.to_string())
+    }
+
+    pub(super) fn listen(&self) -> Option<SocketAddr> {
+        self.listen
+    }
+
+    /// Where operators are listened to; nothing if the document does not say.
+    #[allow(clippy::option_option, reason = "null is another answer than none")]
+    pub(super) fn admin(&self) -> Option<Option<SocketAddr>> {
+        self.admin
+    }
+
+    /// The schemas and resource types, with the built-in ones.
+    ///
+    /// # Errors
+    /// Every fault on a line, with its place.
+    pub(super) fn catalog(&self) -> Result<Catalog, String> {
+        Catalog::with(&self.schemas, &self.resource_types).map_err(|error| {
+            let line = |fault: &doorward::scim::CatalogFault| match fault.place.strip_prefix("resourceTypes")
+            {
+                Some(place) => format!("resource_types{place}: {}", fault.problem),
+                None => fault.to_string(),
+            };
+            error.faults().iter().map(line).collect::<Vec<_>>().join("\n")
+        })
+    }
+
+    /// What the document says, over these.
+    pub(super) fn options(&self, mut options: ServerOptions) -> ServerOptions {
+        options.danger_open_admin = self.danger_open_admin;
+        set(&mut options.base_path, self.base_path.clone());
+        options.base_url = self.base_url.clone();
+        options.trusted_proxies.clone_from(&self.trusted_proxies);
+        let (limits, said) = (&mut options.limits, &self.limits);
+        set(&mut limits.body, said.body.map(NonZeroUsize::get));
+        set(&mut limits.head_timeout, said.head_timeout);
+        set(&mut limits.body_timeout, said.body_timeout);
+        set(&mut limits.connections, said.connections.map(NonZeroUsize::get));
+        set(&mut limits.requests, said.requests.map(NonZeroUsize::get));
+        set(&mut limits.wait, said.wait);
+        set(&mut limits.drain, said.drain);
+        if let Some(rate) = &said.rate {
+            limits.rate = rate.as_ref().map(|Rate { requests_per_second, burst }| http::Rate {
+                requests_per_second: *requests_per_second,
+                burst: *burst,
+            });
+        }
+        options
+    }
+}
+
+fn set<T>(place: &mut T, said: Option<T>) {
+    if let Some(said) = said {
+        *place = said;
+    }
+}
+
+/// A text that says something.
+fn read<'de, T: FromStr, D: Deserializer<'de>>(text: &str, expected: &'static str) -> Result<T, D::Error> {
+    text.parse().map_err(|_| D::Error::invalid_value(Unexpected::Str(text), &expected))
+}
+
+const ADDRESS: &str = "an address with a port such as \"127.0.0.1:8787\"";
+
+fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    read::<_, D>(&text, ADDRESS).map(Some)
+}
+
+#[allow(clippy::option_option, reason = "null is another answer than none")]
+fn optional_address<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<SocketAddr>>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    text.map(|text| read::<_, D>(&text, ADDRESS)).transpose().map(Some)
+}
+
+fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Network>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    let expected = "an address or a network such as \"10.0.0.0/8\"";
+    texts.iter().map(|text| read::<_, D>(text, expected)).collect()
+}
+
+/// A number with a unit; not negative.
+fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let duration = text.parse::<SignedDuration>().ok().and_then(|duration| Duration::try_from(duration).ok());
+    let expected = "a number with a unit such as \"30s\"";
+    duration.map(Some).ok_or_else(|| D::Error::invalid_value(Unexpected::Str(&text), &expected))
+}
+
+/// `null` is said, other than nothing at all.
+#[allow(clippy::option_option, reason = "null is another answer than none")]
+fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn options(document: &Json) -> ServerOptions {
+        let listen = "127.0.0.1:1".parse().unwrap();
+        Document::from_json(document).unwrap().options(ServerOptions::new(listen, None))
+    }
+
+    #[test]
+    fn an_empty_document_changes_nothing() {
+        let default = ServerOptions::new("127.0.0.1:1".parse().unwrap(), None);
+        assert_eq!(format!("{:?}", options(&json!({}))), format!("{default:?}"));
+        let document = Document::from_json(&json!({})).unwrap();
+        assert_eq!((document.listen(), document.admin()), (None, None));
+    }
+
+    #[test]
+    fn every_member_is_heard() {
+        let document = json!({
+            "listen": "0.0.0.0:80", "admin": "[::1]:81", "danger_open_admin": true, "base_path": "/s",
+            "base_url": "https://a.example", "trusted_proxies": ["10.0.0.0/8", "::1"],
+            "limits": {
+                "body": 1, "head_timeout": "2ms", "body_timeout": "3s", "connections": 4, "requests": 5, "wait": "6m",
+                "rate": { "requests_per_second": 7, "burst": 8 }, "drain": "9h"
+            }
+        });
+        let read = Document::from_json(&document).unwrap();
+        assert_eq!(read.listen(), Some("0.0.0.0:80".parse().unwrap()));
+        assert_eq!(read.admin(), Some(Some("[::1]:81".parse().unwrap())));
+        let options = options(&document);
+        assert!(options.danger_open_admin);
+        assert_eq!(
+            (options.base_path.as_str(), options.base_url.as_deref()),
+            ("/s", Some("https://a.example"))
+        );
+        assert_eq!(options.trusted_proxies.len(), 2);
+        let limits = options.limits;
+        assert_eq!((limits.body, limits.connections, limits.requests), (1, 4, 5));
+        let times = [limits.head_timeout, limits.body_timeout, limits.wait, limits.drain];
+        assert_eq!(times.map(|time| time.as_millis()), [2, 3_000, 360_000, 32_400_000]);
+        let rate = limits.rate.unwrap();
+        assert_eq!((rate.requests_per_second.get(), rate.burst.get()), (7, 8));
+    }
+
+    #[test]
+    fn null_turns_off() {
+        assert_eq!(options(&json!({ "limits": { "rate": null } })).limits.rate, None);
+        assert_eq!(Document::from_json(&json!({ "admin": null })).unwrap().admin(), Some(None));
+    }
+
+    #[test]
+    fn a_fault_has_its_place() {
+        for (document, expected) in [
+            (json!({ "lisen": 1 }), "lisen: unknown field `lisen`, expected one of `listen`"),
+            (
+                json!({ "listen": "8787" }),
+                "listen: invalid value: string \"8787\", expected an address with a port",
+            ),
+            (
+                json!({ "admin": "localhost" }),
+                "admin: invalid value: string \"localhost\", expected an address",
+            ),
+            (
+                json!({ "trusted_proxies": ["10.0.0.0/99"] }),
+                "trusted_proxies: invalid value: string \"10.0.0.0/99\", expected",
+            ),
+            (
+                json!({ "limits": { "body": 0 } }),
+                "limits.body: invalid value: integer `0`, expected a nonzero",
+            ),
+            (
+                json!({ "limits": { "drain": "-1s" } }),
+                "limits.drain: invalid value: string \"-1s\", expected a number with a unit",
+            ),
+            (
+                json!({ "limits": { "drain": 5 } }),
+                "limits.drain: invalid type: integer `5`, expected a string",
+            ),
+            (
+                json!({ "limits": { "rate": { "burst": 1 } } }),
+                "limits.rate: missing field `requests_per_second`",
+            ),
+            (
+                json!({ "limits": { "rate": { "requests_per_second": 1, "burst": 1, "x": 1 } } }),
+                "limits.rate.x: unknown field `x`",
+            ),
+            (json!([]), "expected members"),
+        ] {
+            let found = Document::from_json(&document).unwrap_err();
+            assert!(found.starts_with(expected), "{document}: {found}");
+        }
+    }
+
+    #[test]
+    fn schemas_are_read_with_the_built_in_ones() {
+        let faults = |document: &Json| Document::from_json(document).unwrap().catalog().map(drop);
+        assert_eq!(faults(&json!({})), Ok(()));
+        let found = faults(&json!({ "schemas": [{ "id": "x", "attributes": [] }], "resource_types": [{}] }));
+        let found = found.unwrap_err();
+        assert!(found.lines().any(|line| line.starts_with("schemas[0]")), "{found}");
+        assert!(found.lines().any(|line| line.starts_with("resource_types[0]")), "{found}");
+    }
+}

@@ -1,0 +1,163 @@
+//! `doorward store` and what administers it, as they are called.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "tests")]
+
+use doorward_testbed::{Process, Request, eventually, port, run, send};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Runs `doorward`; the exit code, the standard output and the standard error.
+fn doorward(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let run = Command::new(env!("CARGO_BIN_EXE_doorward")).args(arguments).output().unwrap();
+    (run.status.code(), String::from_utf8(run.stdout).unwrap(), String::from_utf8(run.stderr).unwrap())
+}
+
+fn fine(arguments: &[&str]) -> String {
+    let (code, out, err) = doorward(arguments);
+    assert_eq!((code, err.as_str()), (Some(0), ""), "{arguments:?}");
+    out
+}
+
+fn refused(arguments: &[&str], expected: &str) {
+    let (code, out, err) = doorward(arguments);
+    assert!(
+        code == Some(2) && out.is_empty() && err.contains(expected),
+        "{arguments:?}: {code:?} {out} {err}"
+    );
+}
+
+fn url(folder: &Path) -> String {
+    format!("sqlite:{}", folder.join("store.db").display())
+}
+
+#[test]
+fn tenants_and_tokens_are_made_listed_and_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = &url(folder.path());
+    refused(&["tenant", "list", "--db", db], "expected a database, but there is none");
+    assert_eq!(
+        fine(&["tenant", "create", "acme", "--db", db, "--name", "Acme Inc.", "--profile", "okta"]),
+        "acme\n"
+    );
+    refused(&["tenant", "create", "acme", "--db", db], "there is a tenant \"acme\"");
+    refused(&["tenant", "create", "b", "--db", db, "--profile", "x"], "expected one of rfc, entra, okta");
+    let listed = fine(&["tenant", "list", "--db", db]);
+    assert!(listed.starts_with("acme\tokta\t2") && listed.ends_with("Z\tAcme Inc.\n"), "{listed}");
+    let token = fine(&["token", "create", "acme", "ci", "--db", db, "--expires", "90d"]);
+    assert!(token.starts_with("dws_") && token.len() == 48, "{token}");
+    let listed = fine(&["token", "list", "acme", "--db", db]);
+    assert!(
+        listed.starts_with("ci\t2") && listed.ends_with("Z\t-\n") && !listed.contains("dws_"),
+        "{listed}"
+    );
+    refused(&["token", "create", "acme", "x", "--db", db, "--expires", "soon"], "expected RFC 3339");
+    fine(&["token", "revoke", "acme", "ci", "--db", db]);
+    refused(&["token", "revoke", "acme", "ci", "--db", db], "expected a token");
+    assert_eq!(fine(&["audit", "verify", "--db", db]), "acme: ok (0 record(s))\n");
+    refused(&["audit", "verify", "nobody", "--db", db], "expected a tenant");
+    fine(&["tenant", "remove", "acme", "--db", db]);
+    assert_eq!(fine(&["tenant", "list", "--db", db]), "");
+}
+
+#[test]
+fn a_trail_that_was_altered_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = &url(folder.path());
+    fine(&["tenant", "create", "acme", "--db", db]);
+    fine(&["tenant", "create", "other", "--db", db]);
+    // What a hand with access to the file can do.
+    let work = async {
+        use doorward_store::database::{Database, Sqlite, SqliteOptions};
+        use doorward_store::sql::{Dialect, Statement};
+        let database = Sqlite::open(&SqliteOptions::new(folder.path().join("store.db")))?;
+        let update = "UPDATE tenant SET sequence = 2 WHERE id = 'acme'";
+        database.administer(vec![Statement::new(Dialect::Sqlite, update)]).await?;
+        Ok(())
+    };
+    run(work).unwrap();
+    let (code, out, err) = doorward(&["audit", "verify", "--db", db]);
+    assert_eq!((code, out.as_str()), (Some(1), "other: ok (0 record(s))\n"));
+    assert_eq!(err, "acme: expected records up to 2, but the last one is 0\n");
+}
+
+#[test]
+fn a_store_that_must_not_start_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = &url(folder.path());
+    let config = |text: &str| {
+        let path = folder.path().join("store.yaml");
+        fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    refused(&["store", "--db", "mysql:x"], "expected sqlite:PATH");
+    refused(
+        &["store", "--db", db, "--listen", "0.0.0.0:0", "--danger-no-authentication", "acme"],
+        "listen: expected a loopback address",
+    );
+    refused(&["store", "--db", db, "--listen", "0.0.0.0:0"], "base_url: expected");
+    refused(&["store", "--db", db, "--admin", "0.0.0.0:0"], "admin: expected a loopback address");
+    refused(
+        &[
+            "store",
+            "--db",
+            db,
+            "--danger-no-authentication",
+            "acme",
+            "--listen",
+            "127.0.0.1:0",
+            "--admin",
+            "127.0.0.1:0",
+        ],
+        "expected a tenant",
+    );
+    for (text, expected) in [
+        ("limits: { bodi: 1 }", "store.yaml: limits.bodi: unknown field"),
+        ("base_url: scim.example.com", "store.yaml: base_url: expected an absolute URL"),
+        ("schemas: [{}]", "store.yaml: schemas[0]"),
+        ("a: 1\na: 2", "store.yaml: expected YAML"),
+    ] {
+        refused(&["store", "--db", db, "--config", &config(text)], expected);
+    }
+}
+
+#[test]
+fn a_store_serves_until_it_is_told_to_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = &url(folder.path());
+    fine(&["tenant", "create", "acme", "--db", db]);
+    let token = fine(&["token", "create", "acme", "ci", "--db", db]);
+    let token = token.trim();
+    let config = folder.path().join("store.yaml");
+    fs::write(&config, "base_path: /scim\nlimits: { drain: 5s }\n").unwrap();
+    let (listen, admin) = (port::loopback(port::free().unwrap()), port::loopback(port::free().unwrap()));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_doorward"));
+    command.args(["store", "--db", db, "--listen", &listen.to_string(), "--admin", &admin.to_string()]);
+    command.args(["--config", config.to_str().unwrap()]);
+    let process = Process::spawn("store", &mut command, folder.path()).unwrap();
+    let served = run(async {
+        let ready = async || Ok(send(listen, &Request::get("/readyz")).await.is_ok_and(|r| r.status == 200));
+        eventually("the store is ready", PATIENCE, ready).await?;
+        let get = || Request::get("/scim/ServiceProviderConfig");
+        assert_eq!(send(listen, &get()).await?.status, 401);
+        assert_ne!(send(listen, &get().bearer(token)).await?.status, 401);
+        assert!(send(admin, &Request::get("/tenants")).await?.text().contains("acme"));
+        // Another process can tell, since the database is one.
+        eventually("the use is written", PATIENCE, async || {
+            Ok(!fine(&["token", "list", "acme", "--db", db]).trim().ends_with('-'))
+        })
+        .await?;
+        let kill = Command::new("kill").args(["-TERM", &process.id().to_string()]).status()?;
+        assert!(kill.success());
+        eventually("the store ends", PATIENCE, async || Ok(process.exited().is_some())).await
+    });
+    served.unwrap_or_else(|error| panic!("{error:#}\n{}", process.report(20)));
+    assert!(process.exited().unwrap().success(), "{}", process.report(20));
+    let log = process.log();
+    for event in ["started", "request", "stopping", "stopped"] {
+        assert!(log.contains(&format!("\"event\":\"{event}\"")), "{event}\n{log}");
+    }
+    assert!(!log.contains(token), "{log}");
+}
