@@ -56,18 +56,23 @@ impl Connection {
         Ok(self.client.batch_execute(text).await?)
     }
 
-    /// Runs statements in their order, without waiting for one before the next is sent. The first failure is answered, after all have
-    /// come to an end; within a transaction those after it fail too.
+    /// Runs statements in their order, without waiting for one before the next is sent; answers the first failure if there is one.
     pub(super) async fn pipeline(&mut self, statements: &[&Statement]) -> Result<Vec<Answer>, Fault> {
+        self.send(statements).await?.into_iter().collect()
+    }
+
+    /// The same, with what became of each. Within a transaction those after a failure fail too.
+    pub(super) async fn send(
+        &mut self,
+        statements: &[&Statement],
+    ) -> Result<Vec<Result<Answer, Fault>>, Fault> {
         let mut ready = Vec::new();
         for statement in statements {
             ready.push((self.prepare(statement).await?, statement.parameters()));
         }
         let client = &self.client;
         // Each is sent when it is polled first, and they are polled in their order.
-        let answers =
-            join_all(ready.iter().map(|(prepared, parameters)| run(client, prepared, parameters))).await;
-        answers.into_iter().collect()
+        Ok(join_all(ready.iter().map(|(prepared, parameters)| run(client, prepared, parameters))).await)
     }
 
     /// Has the server prepare a statement, if it has not yet.

@@ -1,6 +1,6 @@
 //! The one that writes.
 
-use super::connection::Connection;
+use super::connection::{Answer, Connection};
 use super::fault::Fault;
 use super::{enter, plain};
 use crate::audit::Head;
@@ -8,6 +8,8 @@ use crate::database::queue::{Jobs, Outcomes, Work};
 use crate::database::{DatabaseError, Guard, Scope, Step, Unit, WriteError, Written, chain};
 use crate::sql::{Dialect, Statement};
 use std::collections::HashMap;
+use std::iter::{Enumerate, Peekable};
+use std::slice;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 use tokio_postgres::Config;
@@ -95,15 +97,21 @@ impl Writer {
         connection.run("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
         // The heads of the chains, of tenants whose rows this transaction has locked.
         let mut heads = HashMap::new();
+        // Whether the last unit's savepoint is still there: it is released together with what comes next.
+        let mut open = false;
         for (place, work) in ready {
             let performed = match work {
-                Work::Unit(unit) => perform(connection, unit, &mut heads).await,
+                Work::Unit(unit) => perform(connection, unit, &mut heads, open).await,
                 Work::Administration(statements) => {
                     // A tenant may go, and its head with it.
                     heads.clear();
+                    if open {
+                        connection.run("RELEASE SAVEPOINT unit").await?;
+                    }
                     administer(connection, statements).await
                 }
             };
+            open = performed.is_ok();
             let outcome = match performed {
                 Ok(written) => Ok(written),
                 Err(Fault::Refused(error)) => {
@@ -135,34 +143,65 @@ async fn prepare(connection: &mut Connection, work: &Work) -> Result<(), Fault> 
         connection.prepare(statement).await?;
     }
     for step in &unit.steps {
-        let (Step::Change(statement) | Step::Required(statement) | Step::Consequence(statement)) = step;
-        connection.prepare(statement).await?;
+        connection.prepare(statement_of(step)).await?;
     }
     Ok(())
 }
 
+fn statement_of(step: &Step) -> &Statement {
+    let (Step::Change(statement) | Step::Required(statement) | Step::Consequence(statement)) = step;
+    statement
+}
+
+/// Does a unit in two round trips: what finds out whether it may be done is sent together with the first steps, which are undone if
+/// not; the others are sent together with the record.
 async fn perform(
     connection: &mut Connection,
     unit: &Unit,
     heads: &mut HashMap<String, Head>,
+    open: bool,
 ) -> Result<Written, Fault> {
-    let savepoint = plain("SAVEPOINT unit");
+    let known = heads.get(&unit.tenant).copied();
+    let (release, savepoint) = (plain("RELEASE SAVEPOINT unit"), plain("SAVEPOINT unit"));
     let enter = enter(Scope::Tenant(&unit.tenant));
+    let mut sent = vec![&savepoint, &enter];
+    if open {
+        sent.insert(0, &release);
+    }
+    let begun = sent.len();
     // The head first, as a lock: of two processes that write to a tenant one waits here, and then reads what the other has written.
     let ask_head = chain::head(Dialect::Postgres, &unit.tenant);
-    let mut first = vec![&savepoint, &enter, &ask_head];
-    if let Guard::Version { statement, .. } = &unit.guard {
-        first.push(statement);
+    if known.is_none() {
+        sent.push(&ask_head);
     }
-    let mut answers = connection.pipeline(&first).await?.into_iter().skip(2);
-    let mut next = || answers.next().unwrap_or_default().rows;
-    let found = chain::read_head(&next())?;
+    if let Guard::Version { statement, .. } = &unit.guard {
+        sent.push(statement);
+    }
+    let mut steps = Steps { left: unit.steps.iter().enumerate().peekable(), changed: false };
+    let mut taken = steps.take();
+    sent.extend(taken.iter().map(|(_, step)| statement_of(step)));
+
+    let mut answers = connection.send(&sent).await?.into_iter();
+    for answer in answers.by_ref().take(begun) {
+        answer?;
+    }
+    let mut rows = || answers.next().unwrap_or_else(|| Ok(Answer::default())).map(|answer| answer.rows);
+    let found = if known.is_none() { chain::read_head(&rows()?)? } else { known };
     let version_before = match &unit.guard {
         Guard::New => None,
-        Guard::Version { expected, .. } => Some(Guard::check(&next(), *expected)?),
+        Guard::Version { expected, .. } => Some(Guard::check(&rows()?, *expected)?),
     };
-    let changed = perform_steps(connection, &unit.steps).await?;
-    let head = match heads.get(&unit.tenant).copied().or(found) {
+    steps.judge(&taken, &mut answers)?;
+    loop {
+        taken = steps.take();
+        if steps.changed || taken.is_empty() {
+            break;
+        }
+        let sent: Vec<_> = taken.iter().map(|(_, step)| statement_of(step)).collect();
+        steps.judge(&taken, &mut connection.send(&sent).await?.into_iter())?;
+    }
+
+    let head = match found {
         Some(head) => head,
         // The tenant is what is new.
         None => {
@@ -170,58 +209,65 @@ async fn perform(
             chain::read_head(&rows)?.ok_or(WriteError::Missing)?
         }
     };
-    let release = plain("RELEASE SAVEPOINT unit");
-    if !changed {
-        connection.pipeline(&[&release]).await?;
-        return Ok(Written { changed, version_before, sequence: head.sequence });
-    }
-    let (head, [insert, advance]) = chain::extend(Dialect::Postgres, unit, head, version_before)?;
-    connection.pipeline(&[&insert, &advance, &release]).await?;
+    let head = if steps.changed {
+        let (head, record) = chain::extend(Dialect::Postgres, unit, head, version_before)?;
+        let sent: Vec<_> = taken.iter().map(|(_, step)| statement_of(step)).chain(&record).collect();
+        let mut answers = connection.send(&sent).await?.into_iter();
+        steps.judge(&taken, &mut answers)?;
+        answers.collect::<Result<Vec<_>, _>>()?;
+        head
+    } else {
+        head
+    };
     heads.insert(unit.tenant.clone(), head);
-    Ok(Written { changed, version_before, sequence: head.sequence })
+    Ok(Written { changed: steps.changed, version_before, sequence: head.sequence })
 }
 
 async fn administer(connection: &mut Connection, statements: &[Statement]) -> Result<Written, Fault> {
-    let (savepoint, enter, release) =
-        (plain("SAVEPOINT unit"), enter(Scope::Service), plain("RELEASE SAVEPOINT unit"));
+    let (savepoint, enter) = (plain("SAVEPOINT unit"), enter(Scope::Service));
     let mut all = vec![&savepoint, &enter];
     all.extend(statements);
-    all.push(&release);
     let answers = connection.pipeline(&all).await?;
-    let changed = answers.iter().skip(2).take(statements.len()).any(|answer| answer.count > 0);
+    let changed = answers.iter().skip(2).any(|answer| answer.count > 0);
     Ok(Written { changed, version_before: None, sequence: 0 })
 }
 
-/// Does the steps, as many at once as can be: what is a consequence waits until it is known whether there was a change.
-async fn perform_steps(connection: &mut Connection, steps: &[Step]) -> Result<bool, Fault> {
-    let mut changed = false;
-    let mut left = steps.iter().enumerate().peekable();
-    while left.peek().is_some() {
-        let mut taken: Vec<(usize, &Step)> = Vec::new();
-        while let Some(next) = left.next_if(|(_, step)| changed || !matches!(step, Step::Consequence(_))) {
+/// The steps of a unit, and what has become of those that are done.
+struct Steps<'u> {
+    left: Peekable<Enumerate<slice::Iter<'u, Step>>>,
+    changed: bool,
+}
+
+impl<'u> Steps<'u> {
+    /// The steps that can be done next, together: a consequence waits until it is known whether there was a change. None if all are done.
+    fn take(&mut self) -> Vec<(usize, &'u Step)> {
+        let changed = self.changed;
+        let waits = |step: &Step| !changed && matches!(step, Step::Consequence(_));
+        let mut taken = Vec::new();
+        while let Some(next) = self.left.next_if(|(_, step)| !waits(step)) {
             taken.push(next);
         }
-        if taken.is_empty() {
-            // A consequence of nothing.
-            left.next();
-            continue;
-        }
-        let statements: Vec<&Statement> = taken
-            .iter()
-            .map(|(_, step)| {
-                let (Step::Change(statement) | Step::Required(statement) | Step::Consequence(statement)) =
-                    step;
-                statement
-            })
-            .collect();
-        let answers = connection.pipeline(&statements).await?;
-        for ((place, step), answer) in taken.into_iter().zip(answers) {
+        taken
+    }
+
+    /// Takes the answers to such steps.
+    fn judge(
+        &mut self,
+        taken: &[(usize, &Step)],
+        answers: &mut impl Iterator<Item = Result<Answer, Fault>>,
+    ) -> Result<(), Fault> {
+        for ((place, step), answer) in taken.iter().zip(answers) {
+            let count = answer?.count;
             match step {
-                Step::Required(_) if answer.count == 0 => return Err(WriteError::NothingFound(place).into()),
-                Step::Required(_) | Step::Change(_) => changed |= answer.count > 0,
+                Step::Required(_) if count == 0 => return Err(WriteError::NothingFound(*place).into()),
+                Step::Required(_) | Step::Change(_) => self.changed |= count > 0,
                 Step::Consequence(_) => {}
             }
         }
+        if !self.changed {
+            // Of nothing.
+            while self.left.next_if(|(_, step)| matches!(step, Step::Consequence(_))).is_some() {}
+        }
+        Ok(())
     }
-    Ok(changed)
 }
