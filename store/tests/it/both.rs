@@ -61,14 +61,15 @@ async fn a_unit_is_done_whole_or_not_at_all(bed: &impl Bed) -> Result<()> {
     database.write(tenant(dialect, "a")).await?;
     let mut broken = add(dialect, "a", "u0", "zero");
     broken.steps.push(Step::Required(set_name(dialect, "a", "nobody", "x")));
-    // Together, so that they share a transaction.
-    let units = [add(dialect, "a", "u1", "one"), broken, add(dialect, "a", "u2", "two")];
-    let outcomes = join_all(units.map(|unit| database.write(unit))).await;
+    // Those after the first share a transaction: they come while it is written.
+    let names = ["one", "two", "three"];
+    let [first, second, third] = names.map(|name| add(dialect, "a", name, name));
+    let outcomes = join_all([first, second, broken, third].map(|unit| database.write(unit))).await;
     let written = |sequence| Ok(Written { changed: true, version_before: None, sequence });
-    assert_eq!(outcomes, [written(2), Err(WriteError::NothingFound(1)), written(3)]);
+    assert_eq!(outcomes, [written(2), written(3), Err(WriteError::NothingFound(1)), written(4)]);
     let ids: Vec<_> = resources(&database, "a").await?.into_iter().map(|(id, ..)| id).collect();
-    assert_eq!(ids, ["u1", "u2"]);
-    assert_eq!(verify(&database, "a").await?, 3);
+    assert_eq!(ids, ["one", "three", "two"]);
+    assert_eq!(verify(&database, "a").await?, 4);
     Ok(())
 }
 
@@ -82,17 +83,20 @@ async fn a_unit_that_the_database_does_not_understand_stops_no_other_unit(bed: &
         text("SELEKT 1"),
         text("UPDATE tenant SET name = NULL WHERE id = ").bind("a"),
     ];
-    for statement in wrong {
+    for (number, statement) in wrong.into_iter().enumerate() {
         let mut broken = add(dialect, "a", "u0", "zero");
         broken.steps.push(Step::Change(statement));
-        let id = verify(&database, "a").await?.to_string();
-        let units = [broken, add(dialect, "a", &id, &id)];
-        let outcomes = join_all(units.map(|unit| database.write(unit))).await;
-        let [Err(WriteError::Database(DatabaseError::Failed(_))), Ok(_)] = outcomes.as_slice() else {
+        let [first, second] = ["first", "second"].map(|id| {
+            let id = format!("{id} {number}");
+            add(dialect, "a", &id, &id)
+        });
+        // Those after the first share a transaction: they come while it is written.
+        let outcomes = join_all([first, broken, second].map(|unit| database.write(unit))).await;
+        let [Ok(_), Err(WriteError::Database(DatabaseError::Failed(_))), Ok(_)] = outcomes.as_slice() else {
             anyhow::bail!("expected one failure, but found {outcomes:?}");
         };
     }
-    assert_eq!(verify(&database, "a").await?, 3);
+    assert_eq!(verify(&database, "a").await?, 5);
     Ok(())
 }
 
