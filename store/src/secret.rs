@@ -1,6 +1,6 @@
 //! Keys that every process of a service has in common, such as the one that signs cursors.
 
-use crate::database::{Database, DatabaseError, WriteError};
+use crate::database::{Database, DatabaseError, Scope, WriteError};
 use crate::sql::Statement;
 
 /// A key of 256 random bits.
@@ -30,15 +30,18 @@ pub async fn secret<D: Database>(database: &D, name: &str) -> Result<Secret, Dat
             found.ok_or_else(|| DatabaseError::Failed(format!("expected the secret {name:?}")))
         }
         Err(WriteError::Database(error)) => Err(error),
-        Err(error @ (WriteError::Missing | WriteError::Conflict { .. } | WriteError::NothingFound(_))) => {
-            Err(DatabaseError::Failed(error.to_string()))
-        }
+        Err(
+            error @ (WriteError::Missing
+            | WriteError::Conflict { .. }
+            | WriteError::NothingFound(_)
+            | WriteError::Dangling),
+        ) => Err(DatabaseError::Failed(error.to_string())),
     }
 }
 
 async fn find<D: Database>(database: &D, name: &str) -> Result<Option<Secret>, DatabaseError> {
     let select = Statement::new(database.dialect(), "SELECT value FROM secret WHERE name = ").bind(name);
-    let rows = database.read(vec![select]).await?.pop().unwrap_or_default();
+    let rows = database.read(Scope::Service, vec![select]).await?.pop().unwrap_or_default();
     let Some(row) = rows.first() else { return Ok(None) };
     let secret = Secret::try_from(row.blob(0)?);
     let secret =

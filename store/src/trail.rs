@@ -1,7 +1,7 @@
 //! The audit trail as it is in the database.
 
 use crate::audit::{ChainError, ChainHash, Head, Verification};
-use crate::database::{Database, DatabaseError};
+use crate::database::{Database, DatabaseError, Scope};
 use crate::sql::Statement;
 
 /// How many records are read at once.
@@ -44,7 +44,7 @@ async fn in_batches<D: Database>(database: &D, tenant: &str, batch: i64) -> Resu
                 .bind(head.sequence)
                 .sql(" ORDER BY sequence LIMIT ")
                 .bind(batch);
-        let rows = database.read(vec![select]).await?.pop().unwrap_or_default();
+        let rows = database.read(Scope::Tenant(tenant), vec![select]).await?.pop().unwrap_or_default();
         let Some(row) = rows.last() else { break };
         reached = row.integer(0).map_err(DatabaseError::from)?;
         for row in &rows {
@@ -68,7 +68,7 @@ async fn ends<D: Database>(database: &D, tenant: &str) -> Result<(Head, i64), Tr
     let last = Statement::new(database.dialect(), "SELECT sequence FROM change WHERE tenant = ")
         .bind(tenant)
         .sql(" ORDER BY sequence DESC LIMIT 1");
-    let found = database.read(vec![head, last]).await?;
+    let found = database.read(Scope::Tenant(tenant), vec![head, last]).await?;
     let mut found = found.iter().map(|rows| rows.first());
     let head = found.next().flatten().ok_or_else(|| TrailError::NoTenant(tenant.to_owned()))?;
     let hash = ChainHash::try_from(head.blob(1).map_err(DatabaseError::from)?)

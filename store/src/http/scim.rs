@@ -11,7 +11,7 @@ use super::routes::{Routes, method};
 use super::trace::TraceParent;
 use super::{Handle, clock};
 use crate::audit::Origin;
-use crate::database::{Database, DatabaseError};
+use crate::database::{Database, DatabaseError, Scope};
 use crate::service::{Context, Request, Response};
 use crate::sql::Statement;
 use crate::tenants::{Access, Tenants};
@@ -75,7 +75,7 @@ async fn readyz<H: Handle, D: Database>(
 pub(super) async fn ready<D: Database>(tenants: &Tenants<D>) -> (StatusCode, &'static str) {
     let database = tenants.database();
     let select = Statement::new(database.dialect(), "SELECT id FROM tenant LIMIT 1");
-    match timeout(READY, database.read(vec![select])).await {
+    match timeout(READY, database.read(Scope::Service, vec![select])).await {
         Ok(Ok(_)) => (StatusCode::OK, "ok\n"),
         Ok(Err(_)) | Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n"),
     }

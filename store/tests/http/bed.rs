@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use doorward::scim::Profile;
-use doorward_store::database::{Database, DatabaseError, Sqlite, SqliteOptions, Unit, WriteError, Written};
+use doorward_store::database::{Database, Scope, DatabaseError, Sqlite, SqliteOptions, Unit, WriteError, Written};
 use doorward_store::http::{self, Handle, Log, Server, ServerOptions};
 use doorward_store::service::{Context, Request, Response};
 use doorward_store::sql::{Dialect, Row, Statement};
@@ -108,7 +108,7 @@ impl Database for Gone {
         Dialect::Sqlite
     }
 
-    async fn read(&self, _: Vec<Statement>) -> Result<Vec<Vec<Row>>, DatabaseError> {
+    async fn read(&self, _: Scope<'_>, _: Vec<Statement>) -> Result<Vec<Vec<Row>>, DatabaseError> {
         Err(DatabaseError::Unavailable("gone".to_owned()))
     }
 

@@ -6,6 +6,7 @@ use anyhow::Result;
 use doorward_store::database::{Database, DatabaseError, Postgres, PostgresOptions, Scope, Step, WriteError};
 use doorward_store::sql::{Dialect, Row, Statement};
 use doorward_testbed::{PostgresServer, run};
+use std::time::Duration;
 
 const PG: Dialect = Dialect::Postgres;
 
@@ -53,6 +54,53 @@ fn a_statement_that_forgets_its_tenant_reaches_nobody_elses_rows() {
         let error = database.write(elsewhere).await.unwrap_err().to_string();
         assert!(error.contains("row-level security"), "{error}");
         assert_eq!(verify(&database, "b").await?, 2);
+        Ok(())
+    });
+}
+
+#[test]
+fn what_passes_is_tried_again() {
+    with_bed(async |bed| {
+        let mut options = bed.options();
+        options.timeout = Duration::from_secs(2);
+        let database = Postgres::open(&options).await?;
+        database.write(tenant(PG, "a")).await?;
+        let raise = |code: &str| format!("RAISE EXCEPTION 'no' USING ERRCODE = '{code}'");
+        let cut = "PERFORM pg_terminate_backend(pg_backend_pid())".to_owned();
+        let (serialization, deadlock, full) = (raise("40001"), raise("40P01"), raise("53100"));
+        for (number, (what, times, expected)) in [
+            (&serialization, 3, ""),
+            (&deadlock, 3, ""),
+            (&serialization, 1000, "not available: 40001"),
+            // Once it may have been lost before.
+            (&cut, 1, ""),
+            (&cut, 2, "not available: 57P01"),
+            (&full, 1, "no room left: 53100"),
+            // It waits no longer than it may, and leaves no lock to the next.
+            (&"PERFORM pg_sleep(60)".to_owned(), 1, "not available: expected an answer within 2s"),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            // The connection that is hindered is one that has served.
+            bed.sql("DROP TRIGGER IF EXISTS hinder ON resource")?;
+            let before = format!("before {number}");
+            database.write(add(PG, "a", &before, &before)).await?;
+            // A sequence counts on whatever is undone.
+            bed.sql(&format!(
+                "DROP SEQUENCE IF EXISTS tries; CREATE SEQUENCE tries; \
+                 CREATE OR REPLACE FUNCTION hinder() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS \
+                 $$BEGIN IF nextval('tries') <= {times} THEN {what}; END IF; RETURN NEW; END$$; \
+                 CREATE TRIGGER hinder BEFORE INSERT ON resource FOR EACH ROW EXECUTE FUNCTION hinder()"
+            ))?;
+            let id = number.to_string();
+            let found = database.write(add(PG, "a", &id, &id)).await;
+            let found = found.map_or_else(|error| error.to_string(), |_| String::new());
+            assert_eq!(found.is_empty(), expected.is_empty(), "{what}, {times} times: {found}");
+            assert!(found.contains(expected), "{what}, {times} times: {found}");
+        }
+        database.write(add(PG, "a", "after", "after")).await?;
+        assert_eq!(verify(&database, "a").await?, 12);
         Ok(())
     });
 }

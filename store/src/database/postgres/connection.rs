@@ -7,10 +7,14 @@ use futures_util::TryStreamExt;
 use futures_util::future::join_all;
 use std::collections::HashMap;
 use std::pin::pin;
+use std::time::Duration;
+use tokio::time::timeout;
 use tokio_postgres::{Client, Config, NoTls};
 
 /// How many statements are kept prepared on a connection.
 const STATEMENTS: usize = 512;
+/// How long it may take to tell the server that nobody waits.
+const CANCEL: Duration = Duration::from_secs(1);
 
 /// A connection, for one at a time.
 pub(super) struct Connection {
@@ -49,6 +53,12 @@ impl Connection {
     /// Whether it was lost.
     pub(super) fn is_closed(&self) -> bool {
         self.client.is_closed()
+    }
+
+    /// Tells the server that nobody waits any more: it would go on, and keep its locks.
+    pub(super) async fn cancel(&self) {
+        // If that fails too, the server finds out by itself some time.
+        let _ = timeout(CANCEL, self.client.cancel_token().cancel_query(NoTls)).await;
     }
 
     /// Runs statements of our own, without parameters.

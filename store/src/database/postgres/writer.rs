@@ -50,8 +50,13 @@ impl Writer {
             let reused = self.connection.is_some();
             self.committing = false;
             let Ok(tried) = timeout(self.patience, self.attempt(works)).await else {
-                self.connection = None;
-                return Err(DatabaseError::Unavailable(format!("no answer within {:?}", self.patience)));
+                if let Some(connection) = self.connection.take() {
+                    connection.cancel().await;
+                }
+                return Err(DatabaseError::Unavailable(format!(
+                    "expected an answer within {:?}",
+                    self.patience
+                )));
             };
             let fault = match tried {
                 Ok(outcomes) => return Ok(outcomes),
@@ -100,19 +105,16 @@ impl Writer {
         // Whether the last unit's savepoint is still there: it is released together with what comes next.
         let mut open = false;
         for (place, work) in ready {
-            let performed = match work {
+            let outcome = match work {
                 Work::Unit(unit) => perform(connection, unit, &mut heads, open).await,
                 Work::Administration(statements) => {
                     // A tenant may go, and its head with it.
                     heads.clear();
-                    if open {
-                        connection.run("RELEASE SAVEPOINT unit").await?;
-                    }
-                    administer(connection, statements).await
+                    administer(connection, statements, open).await
                 }
             };
-            open = performed.is_ok();
-            let outcome = match performed {
+            open = outcome.is_ok();
+            let outcome = match outcome {
                 Ok(written) => Ok(written),
                 Err(Fault::Refused(error)) => {
                     connection.run("ROLLBACK TO SAVEPOINT unit; RELEASE SAVEPOINT unit").await?;
@@ -151,6 +153,23 @@ async fn prepare(connection: &mut Connection, work: &Work) -> Result<(), Fault> 
 fn statement_of(step: &Step) -> &Statement {
     let (Step::Change(statement) | Step::Required(statement) | Step::Consequence(statement)) = step;
     statement
+}
+
+/// Does what is no unit. Its savepoint stays, like a unit's.
+async fn administer(
+    connection: &mut Connection,
+    statements: &[Statement],
+    open: bool,
+) -> Result<Written, Fault> {
+    let (release, savepoint) = (plain("RELEASE SAVEPOINT unit"), plain("SAVEPOINT unit"));
+    let enter = enter(Scope::Service);
+    let mut sent = if open { vec![&release] } else { Vec::new() };
+    sent.extend([&savepoint, &enter]);
+    let begun = sent.len();
+    sent.extend(statements);
+    let answers = connection.pipeline(&sent).await?;
+    let changed = answers.iter().skip(begun).any(|answer| answer.count > 0);
+    Ok(Written { changed, version_before: None, sequence: 0 })
 }
 
 /// Does a unit in two round trips: what finds out whether it may be done is sent together with the first steps, which are undone if
@@ -221,15 +240,6 @@ async fn perform(
     };
     heads.insert(unit.tenant.clone(), head);
     Ok(Written { changed: steps.changed, version_before, sequence: head.sequence })
-}
-
-async fn administer(connection: &mut Connection, statements: &[Statement]) -> Result<Written, Fault> {
-    let (savepoint, enter) = (plain("SAVEPOINT unit"), enter(Scope::Service));
-    let mut all = vec![&savepoint, &enter];
-    all.extend(statements);
-    let answers = connection.pipeline(&all).await?;
-    let changed = answers.iter().skip(2).any(|answer| answer.count > 0);
-    Ok(Written { changed, version_before: None, sequence: 0 })
 }
 
 /// The steps of a unit, and what has become of those that are done.
