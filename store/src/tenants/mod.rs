@@ -468,9 +468,12 @@ mod tests {
             let token = tenants.issue("acme", "t", None, NOW).await.unwrap();
             assert_eq!(tenants.tokens("acme").await.unwrap()[0].last_used, None);
             tenants.authenticate(token.reveal(), NOW + 7).await.unwrap();
-            while tenants.tokens("acme").await.unwrap()[0].last_used != Some(NOW + 7) {
-                tokio::task::yield_now().await;
-            }
+            let written = async {
+                while tenants.tokens("acme").await.unwrap()[0].last_used != Some(NOW + 7) {
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::time::timeout(std::time::Duration::from_secs(30), written).await.unwrap();
         });
     }
 }
