@@ -140,6 +140,10 @@ impl<D> Bed<D> {
         let _ = self.stop.lock().unwrap().take().unwrap().send(());
     }
 
+    pub(crate) fn is_running(&self) -> bool {
+        self.task.lock().unwrap().as_ref().is_some_and(|task| !task.is_finished())
+    }
+
     /// Waits until it has.
     pub(crate) async fn stopped(&self) -> Result<()> {
         let task = self.task.lock().unwrap().take().unwrap();

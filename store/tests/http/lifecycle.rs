@@ -42,7 +42,8 @@ fn requests_end_before_the_server_does() {
                 Ok(tokio::net::TcpStream::connect(bed.address).await.is_err())
             })
             .await?;
-            assert!(!request.is_finished());
+            assert!(!request.is_finished() && bed.is_running());
+            assert!(!bed.log.text().contains("\"stopped\""));
             bed.fake.gate.add_permits(1);
             assert_eq!(request.await??.status, 200);
             bed.stopped().await?;
