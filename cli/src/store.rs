@@ -3,7 +3,7 @@
 mod document;
 mod service;
 
-use crate::database::DatabaseUrl;
+use crate::database::{DatabaseUrl, block_on};
 use document::Document;
 use doorward::scim::Catalog;
 use doorward_store::http::{Authentication, Log, Server, ServerOptions, shutdown_signal};
@@ -18,7 +18,7 @@ const ADMIN_PORT: u16 = 8788;
 /// Exits with 0 after SIGTERM or SIGINT, when requests have ended, and with 2 if it cannot start.
 #[derive(clap::Args)]
 pub(crate) struct Store {
-    /// The database: sqlite:PATH. It is made, and brought up to date.
+    /// The database: sqlite:PATH, which is made, or postgres://USER@HOST/NAME; it is brought up to date.
     #[arg(long, value_name = "URL", value_parser = DatabaseUrl::parse)]
     db: DatabaseUrl,
     /// Where the service listens; otherwise as in the configuration, or 127.0.0.1:8787.
@@ -45,9 +45,7 @@ impl Store {
         let options = self.options(&document, &catalog);
         options.check().map_err(|fault| self.at(&fault.to_string()))?;
         let database = self.db.open_or_make()?;
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| format!("expected to start a runtime: {error}"))?;
-        runtime.block_on(async {
+        block_on(async {
             // Before anything can be in use: from here on a signal ends the process in good order.
             let shutdown =
                 shutdown_signal().map_err(|error| format!("expected to wait for signals: {error}"))?;

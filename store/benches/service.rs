@@ -10,6 +10,7 @@
     clippy::cast_sign_loss,
     reason = "a measurement may panic"
 )]
+#![allow(clippy::disallowed_methods, reason = "a measurement reads the clock")]
 #![allow(clippy::print_stdout, reason = "the table is the result")]
 #![allow(missing_docs, reason = "a program has no interface")]
 

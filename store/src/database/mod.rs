@@ -3,12 +3,14 @@
 //! A change is handed over whole, as a [`Unit`]: nothing is decided between its statements but what the unit says. So writers can be
 //! put together in one transaction, and nobody holds one open while a client is slow.
 
+mod any;
 mod chain;
 mod migration;
 mod postgres;
 mod queue;
 mod sqlite;
 
+pub use any::AnyDatabase;
 pub use postgres::{Postgres, PostgresOptions};
 pub use sqlite::{Sqlite, SqliteOptions};
 

@@ -28,11 +28,18 @@ pub use options::{Authentication, Limits, OptionsError, Rate, ServerOptions};
 pub use server::{Server, StartError};
 pub use signal::shutdown_signal;
 
-use crate::service::{Context, Request, Response};
+use crate::database::Database;
+use crate::service::{Context, Request, Response, Service};
 use std::future::Future;
 
 /// Whoever answers requests.
 pub trait Handle: Send + Sync + 'static {
     /// Answers a request of a tenant.
     fn handle(&self, context: &Context, request: &Request<'_>) -> impl Future<Output = Response> + Send;
+}
+
+impl<D: Database> Handle for Service<D> {
+    async fn handle(&self, context: &Context, request: &Request<'_>) -> Response {
+        Service::handle(self, context, request).await
+    }
 }

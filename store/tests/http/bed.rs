@@ -2,7 +2,9 @@
 
 use anyhow::{Context as _, Result};
 use doorward::scim::Profile;
-use doorward_store::database::{Database, Scope, DatabaseError, Sqlite, SqliteOptions, Unit, WriteError, Written};
+use doorward_store::database::{
+    Database, DatabaseError, Scope, Sqlite, SqliteOptions, Unit, WriteError, Written,
+};
 use doorward_store::http::{self, Handle, Log, Server, ServerOptions};
 use doorward_store::service::{Context, Request, Response};
 use doorward_store::sql::{Dialect, Row, Statement};
