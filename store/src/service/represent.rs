@@ -43,10 +43,22 @@ impl<D: Database> Service<D> {
             groups = self.repository.groups(tenant, &ids).await.map_err(|error| unavailable(&error))?;
         }
         let resource = |row: &Stored| {
-            let related = [("members", members.get(&row.id)), ("groups", groups.get(&row.id))];
-            self.read(context, resource_type, row, related)
+            let [members, groups] =
+                [members.get(&row.id), groups.get(&row.id)].map(|found| found.map(Vec::as_slice));
+            self.read(context, resource_type, row, [("members", members), ("groups", groups)])
         };
         rows.iter().map(resource).collect()
+    }
+
+    /// A resource that is not in the database yet. It is in no group.
+    pub(super) fn represent_new(
+        &self,
+        context: &Context,
+        resource_type: &Arc<ResourceType>,
+        row: &Stored,
+        members: &[Member],
+    ) -> Result<Resource, ScimError> {
+        self.read(context, resource_type, row, [("members", Some(members)), ("groups", None)])
     }
 
     fn read(
@@ -54,7 +66,7 @@ impl<D: Database> Service<D> {
         context: &Context,
         resource_type: &Arc<ResourceType>,
         row: &Stored,
-        related: [(&str, Option<&Vec<Member>>); 2],
+        related: [(&str, Option<&[Member]>); 2],
     ) -> Result<Resource, ScimError> {
         let broken =
             |what: String| ScimError::new(500, format!("expected a readable resource, but found {what}"));

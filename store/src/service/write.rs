@@ -1,14 +1,15 @@
 //! Changing: create, replace, patch, delete.
 
 use super::represent::{Related, location, version};
-use super::{Context, Request, Response, Service, refused, unavailable};
+use super::{Context, Request, Response, Service, ok, refused, unavailable};
 use crate::audit::{Change, Operation};
 use crate::database::{Database, WriteError, Written};
-use crate::repository::{Draft, Layout, MemberStep, Stored};
+use crate::repository::{Draft, Layout, Member, MemberStep, Stored};
 use doorward::scim::{
     AttributeRef, Complex, Conditions, MemberChange, MustExist, Patch, PatchAnswer, Projection, Resource,
     ResourceType, ScimError, ScimType, SearchRequest, Softening, TypedFilter, Value,
 };
+use serde::Serialize;
 use serde_json::{Map, Value as Json};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
@@ -70,7 +71,8 @@ impl<D: Database> Service<D> {
         forget_password(&mut resource, layout);
         // Ids that grow keep the rows of one time together.
         resource.set_id(&Uuid::now_v7().to_string());
-        let members = self.known(context, values_of(&members)).await?;
+        let mut members = self.known_members(context, values_of(&members)).await?;
+        members.sort_by(|one, other| one.id.cmp(&other.id));
         let draft = Draft::of(&resource, layout);
         let mut attributes: Vec<String> = resource.core().iter().map(|(name, _)| name.to_string()).collect();
         attributes.extend(resource.extensions().map(|(urn, _)| urn.to_string()));
@@ -85,9 +87,10 @@ impl<D: Database> Service<D> {
             modified: context.now,
             data: Json::Object(resource.to_json()).to_string(),
         };
-        let mut response = self.shown(context, resource_type, &row, &projection).await?;
+        let shown = self.represent_new(context, resource_type, &row, &members)?;
+        let response = created(context, resource_type, &row.id, &projection.apply(&shown));
+        let members: Vec<String> = members.into_iter().map(|member| member.id).collect();
         let steps = if members.is_empty() { Vec::new() } else { vec![MemberStep::Add(members)] };
-        let has_members = !steps.is_empty();
         let change = change(context, Operation::Create, resource_type, &draft.id, attributes);
         let text = String::from_utf8_lossy(response.body.as_deref().unwrap_or_default()).into_owned();
         let answer = key.map(|key| (key, fingerprint.as_slice(), text.as_str()));
@@ -100,11 +103,6 @@ impl<D: Database> Service<D> {
             }
             return Err(self.explained(context, &draft, error).await);
         }
-        if has_members {
-            response = self.shown(context, resource_type, &row, &projection).await?;
-        }
-        response.status = 201;
-        response.headers.push(("location", location(context, resource_type, &row.id)));
         Ok(response)
     }
 
@@ -425,21 +423,27 @@ impl<D: Database> Service<D> {
 
     /// The values, if all of them are resources; for a profile that wants it, those that are.
     async fn known(&self, context: &Context, values: Vec<String>) -> Result<Vec<String>, ScimError> {
+        let members = self.known_members(context, values).await?;
+        Ok(members.into_iter().map(|member| member.id).collect())
+    }
+
+    /// The same with what is known of them.
+    async fn known_members(&self, context: &Context, values: Vec<String>) -> Result<Vec<Member>, ScimError> {
         if values.is_empty() {
-            return Ok(values);
+            return Ok(Vec::new());
         }
         let ids: Vec<&str> = values.iter().map(String::as_str).collect();
-        let found = self.repository.existing(&context.tenant, &ids).await;
-        let found: BTreeSet<String> =
-            found.map_err(|error| unavailable(&error))?.into_iter().map(|member| member.id).collect();
+        let members = self.repository.existing(&context.tenant, &ids).await;
+        let members = members.map_err(|error| unavailable(&error))?;
+        let found: BTreeSet<&str> = members.iter().map(|member| member.id.as_str()).collect();
         let is_lenient = context.profile.softenings().has(Softening::SkipsUnknownMembers);
-        if let Some(unknown) = values.iter().find(|value| !found.contains(*value))
+        if let Some(unknown) = values.iter().find(|value| !found.contains(value.as_str()))
             && !is_lenient
         {
             let detail = format!("members.value: expected the id of a resource, but found {unknown:?}");
             return Err(ScimError::bad_request(ScimType::InvalidValue, detail));
         }
-        Ok(values.into_iter().filter(|value| found.contains(value)).collect())
+        Ok(members)
     }
 
     /// What an `Idempotency-Key` was answered before.
@@ -458,9 +462,8 @@ impl<D: Database> Service<D> {
                 "Idempotency-Key: expected the request that it was used with before",
             ));
         }
-        let headers =
-            vec![("etag", version(1).to_string()), ("location", location(context, resource_type, &id))];
-        Ok(Some(Response { status: 201, headers, body: Some(body.into_bytes()) }))
+        let response = created(context, resource_type, &id, &());
+        Ok(Some(Response { body: Some(body.into_bytes()), ..response }))
     }
 
     /// The error with the attribute whose value is taken.
@@ -486,6 +489,13 @@ impl<D: Database> Service<D> {
         let search = SearchRequest::from_query(request.query)?;
         Ok(Projection::new(resource_type, &search.attributes, &search.excluded_attributes)?)
     }
+}
+
+/// The answer to a create.
+fn created(context: &Context, resource_type: &ResourceType, id: &str, shown: &impl Serialize) -> Response {
+    let location = location(context, resource_type, id);
+    let headers = vec![("etag", version(1).to_string()), ("location", location)];
+    Response { status: 201, headers, ..ok(shown) }
 }
 
 fn change(

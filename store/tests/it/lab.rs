@@ -1,9 +1,12 @@
 //! A service over a database of its own, and requests to it.
 
+use crate::bed::PostgresBed;
 use doorward::scim::{Catalog, CursorKey, Profile};
 use doorward_store::audit::Origin;
-use doorward_store::database::{Sqlite, SqliteOptions};
+use doorward_store::database::{AnyDatabase, Database, Postgres, Sqlite, SqliteOptions};
 use doorward_store::service::{Context, Request, Response, Service, Settings};
+use doorward_store::sql::Statement;
+use doorward_testbed::PostgresServer;
 use serde_json::{Value, json};
 use std::cell::Cell;
 use std::sync::Arc;
@@ -12,10 +15,23 @@ pub(crate) const BASE: &str = "https://scim.example.com/scim/v2";
 
 /// A service with two tenants, `a` and `b`.
 pub(crate) struct Lab {
-    service: Service<Sqlite>,
-    folder: tempfile::TempDir,
+    service: Service<AnyDatabase>,
+    bed: Kept,
     profile: Profile,
     now: Cell<i64>,
+}
+
+/// What the database lives in.
+enum Kept {
+    Sqlite(tempfile::TempDir),
+    Postgres { _bed: PostgresBed },
+}
+
+/// Which database a lab has.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Kind {
+    Sqlite,
+    Postgres,
 }
 
 /// A response with its body read.
@@ -49,26 +65,46 @@ impl Answer {
 }
 
 impl Lab {
-    pub(crate) fn new(profile: Profile) -> Self {
-        Self::with(profile, Settings::default())
+    /// Over SQLite.
+    pub(crate) async fn new(profile: Profile) -> Self {
+        Self::with(Kind::Sqlite, profile, Settings::default()).await
     }
 
-    pub(crate) fn with(profile: Profile, settings: Settings) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("store.db");
-        let database = Arc::new(Sqlite::open(&SqliteOptions::new(&path)).unwrap());
-        let connection = rusqlite::Connection::open(&path).unwrap();
+    pub(crate) async fn with(kind: Kind, profile: Profile, settings: Settings) -> Self {
+        let (database, bed) = match kind {
+            Kind::Sqlite => {
+                let folder = tempfile::tempdir().unwrap();
+                let database = Sqlite::open(&SqliteOptions::new(folder.path().join("store.db"))).unwrap();
+                (AnyDatabase::Sqlite(database), Kept::Sqlite(folder))
+            }
+            Kind::Postgres => {
+                let bed = PostgresBed::new().await.unwrap().unwrap();
+                let database = Postgres::open(&bed.options()).await.unwrap();
+                (AnyDatabase::Postgres(Box::new(database)), Kept::Postgres { _bed: bed })
+            }
+        };
         for tenant in ["a", "b"] {
-            let insert = "INSERT INTO tenant VALUES (?1, ?1, 'rfc', 0, 0, zeroblob(32))";
-            connection.execute(insert, [tenant]).unwrap();
+            let insert = Statement::new(
+                database.dialect(),
+                "INSERT INTO tenant (id, name, profile, created, sequence, hash) VALUES (",
+            )
+            .bind_all([tenant, tenant, "rfc"])
+            .sql(", 0, 0, ")
+            .bind(vec![0; 32])
+            .sql(")");
+            database.administer(vec![insert]).await.unwrap();
         }
         let catalog = Arc::new(Catalog::built_in().unwrap());
-        let service = Service::new(database, catalog, settings, CursorKey::new([7; 32]));
-        Self { service, folder, profile, now: Cell::new(1_800_000_000_000_000) }
+        let service = Service::new(Arc::new(database), catalog, settings, CursorKey::new([7; 32]));
+        Self { service, bed, profile, now: Cell::new(1_800_000_000_000_000) }
     }
 
+    /// Of SQLite.
     pub(crate) fn path(&self) -> std::path::PathBuf {
-        self.folder.path().join("store.db")
+        match &self.bed {
+            Kept::Sqlite(folder) => folder.path().join("store.db"),
+            Kept::Postgres { .. } => panic!("expected SQLite"),
+        }
     }
 
     pub(crate) fn connection(&self) -> rusqlite::Connection {
@@ -155,4 +191,16 @@ pub(crate) fn user(name: &str) -> Value {
 /// Runs a test to its end.
 pub(crate) fn run(test: impl Future<Output = ()>) {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(test);
+}
+
+/// Runs a test on SQLite, and on PostgreSQL if it is installed.
+pub(crate) fn on_each(test: impl AsyncFn(Kind)) {
+    run(async {
+        test(Kind::Sqlite).await;
+        if PostgresServer::programs().is_some() {
+            test(Kind::Postgres).await;
+        } else {
+            eprintln!("left out: PostgreSQL is not installed");
+        }
+    });
 }

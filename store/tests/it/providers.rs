@@ -1,15 +1,16 @@
 //! What identity providers really send, from one request to the next, and what is kept of it.
 
-use crate::lab::{Lab, run, user};
+use crate::lab::{Lab, on_each, user};
 use doorward::scim::Profile;
+use doorward_store::service::Settings;
 use serde_json::{Value, json};
 
 const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
 
 #[test]
 fn entra_tests_the_connection_and_finds_nobody() {
-    run(async {
-        let lab = Lab::new(Profile::Entra);
+    on_each(async |kind| {
+        let lab = Lab::with(kind, Profile::Entra, Settings::default()).await;
         for path in [
             "/Users?aadOptscim062020&filter=userName%20eq%20%22b4f0e2e6-8a52-4b0e-a7a5-7a2d1f0c7e11%22",
             "/Groups?excludedAttributes=members&filter=displayName%20eq%20%22b4f0e2e6%22",
@@ -24,8 +25,8 @@ fn entra_tests_the_connection_and_finds_nobody() {
 
 #[test]
 fn entra_provisions_a_user_and_takes_it_away() {
-    run(async {
-        let lab = Lab::new(Profile::Entra);
+    on_each(async |kind| {
+        let lab = Lab::with(kind, Profile::Entra, Settings::default()).await;
         let body = json!({
             "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User", ENTERPRISE],
             "externalId": "jyoung", "userName": "j.young@example.com", "active": "True",
@@ -95,8 +96,8 @@ fn entra_provisions_a_user_and_takes_it_away() {
 
 #[test]
 fn entra_changes_members_in_its_own_words() {
-    run(async {
-        let lab = Lab::new(Profile::Entra);
+    on_each(async |kind| {
+        let lab = Lab::with(kind, Profile::Entra, Settings::default()).await;
         let (one, two) = (lab.user("one").await, lab.user("two").await);
         let body = json!({
             "schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group", "http://schemas.microsoft.com/2006/11/ResourceManagement/ADSCIM/2.0/Group"],
@@ -129,8 +130,8 @@ fn entra_changes_members_in_its_own_words() {
 
 #[test]
 fn okta_provisions_deactivates_and_pushes_groups() {
-    run(async {
-        let lab = Lab::new(Profile::Okta);
+    on_each(async |kind| {
+        let lab = Lab::with(kind, Profile::Okta, Settings::default()).await;
         let found = lab.get("/Users?filter=userName%20eq%20%22a%40x%22&startIndex=1&count=100").await.is(200);
         assert_eq!(
             (&found.body["totalResults"], &found.body["startIndex"], &found.body["itemsPerPage"]),
@@ -170,8 +171,8 @@ fn okta_provisions_deactivates_and_pushes_groups() {
 
 #[test]
 fn what_is_added_again_changes_nothing() {
-    run(async {
-        let lab = Lab::new(Profile::JumpCloud);
+    on_each(async |kind| {
+        let lab = Lab::with(kind, Profile::JumpCloud, Settings::default()).await;
         let one = lab.user("one").await;
         let group = lab.group("staff", &[]).await;
         let target = format!("/Groups/{group}");
@@ -186,8 +187,8 @@ fn what_is_added_again_changes_nothing() {
 
 #[test]
 fn the_strict_profile_softens_nothing() {
-    run(async {
-        let lab = Lab::new(Profile::Rfc);
+    on_each(async |kind| {
+        let lab = Lab::with(kind, Profile::Rfc, Settings::default()).await;
         let id = lab.user("one").await;
         let target = format!("/Users/{id}");
         for operation in [

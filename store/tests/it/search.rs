@@ -1,6 +1,6 @@
 //! Lists, filters and orders: whatever SQL answers must be what the core's evaluator answers.
 
-use crate::lab::{Answer, Lab, run};
+use crate::lab::{Answer, Lab, on_each, run};
 use doorward::scim::{
     Catalog, CursorKey, Filter, FilterSyntax, PageLimits, Profile, Resource, Sort, SortOrder, TypedFilter,
 };
@@ -109,10 +109,10 @@ fn ids(answer: &Answer) -> Vec<String> {
 
 #[test]
 fn a_filter_answers_what_the_evaluator_answers() {
-    run(async {
+    on_each(async |kind| {
         let settings =
             Settings { pages: PageLimits { default_count: 1_000, max_count: 1_000 }, ..Settings::default() };
-        let lab = Lab::with(Profile::Rfc, settings);
+        let lab = Lab::with(kind, Profile::Rfc, settings).await;
         let mut numbers = Numbers(1);
         let mut users = Vec::new();
         for number in 0..60 {
@@ -182,8 +182,8 @@ fn a_filter_answers_what_the_evaluator_answers() {
 
 #[test]
 fn a_walk_by_cursor_sees_each_once_while_others_come_and_go() {
-    run(async {
-        let lab = Lab::new(Profile::Rfc);
+    on_each(async |kind| {
+        let lab = Lab::with(kind, Profile::Rfc, Settings::default()).await;
         let mut users = Vec::new();
         for number in 0..10 {
             users.push(lab.user(&format!("u{number}")).await);
@@ -209,8 +209,8 @@ fn a_walk_by_cursor_sees_each_once_while_others_come_and_go() {
 
 #[test]
 fn the_root_lists_resources_of_every_type() {
-    run(async {
-        let lab = Lab::new(Profile::Rfc);
+    on_each(async |kind| {
+        let lab = Lab::with(kind, Profile::Rfc, Settings::default()).await;
         let one = lab.user("m").await;
         let group = lab.group("a", &[&one]).await;
         let two = lab.user("b").await;
@@ -230,10 +230,10 @@ fn the_root_lists_resources_of_every_type() {
 
 #[test]
 fn pages_are_as_long_as_the_service_allows() {
-    run(async {
+    on_each(async |kind| {
         let settings =
             Settings { pages: PageLimits { default_count: 2, max_count: 3 }, ..Settings::default() };
-        let lab = Lab::with(Profile::Rfc, settings);
+        let lab = Lab::with(kind, Profile::Rfc, settings).await;
         for number in 0..5 {
             lab.user(&format!("u{number}")).await;
         }
@@ -257,8 +257,8 @@ fn pages_are_as_long_as_the_service_allows() {
 
 #[test]
 fn what_is_shown_is_chosen() {
-    run(async {
-        let lab = Lab::new(Profile::Rfc);
+    on_each(async |kind| {
+        let lab = Lab::with(kind, Profile::Rfc, Settings::default()).await;
         let id = lab.user("one").await;
         let shown = lab.get(&format!("/Users/{id}?attributes=userName")).await.is(200);
         let mut names: Vec<&String> = shown.body.as_object().unwrap().keys().collect();
@@ -272,8 +272,8 @@ fn what_is_shown_is_chosen() {
 
 #[test]
 fn a_search_of_one_type_is_a_part_of_that_of_all() {
-    run(async {
-        let lab = Lab::new(Profile::Rfc);
+    on_each(async |kind| {
+        let lab = Lab::with(kind, Profile::Rfc, Settings::default()).await;
         lab.user("one").await;
         lab.group("one", &[]).await;
         let users = lab.get("/Users?filter=meta.created%20pr").await.is(200);
@@ -315,7 +315,7 @@ impl Database for Noted {
 #[test]
 fn what_identity_providers_ask_is_found_by_an_index() {
     run(async {
-        let lab = Lab::new(Profile::Rfc);
+        let lab = Lab::new(Profile::Rfc).await;
         let noted = Arc::new(Noted(Sqlite::open(&SqliteOptions::new(lab.path())).unwrap(), Mutex::default()));
         let catalog = Arc::new(Catalog::built_in().unwrap());
         let service = Service::new(Arc::clone(&noted), catalog, Settings::default(), CursorKey::new([7; 32]));

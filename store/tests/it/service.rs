@@ -1,14 +1,15 @@
 //! What the service does, request by request.
 
-use crate::lab::{BASE, Lab, run, user};
+use crate::lab::{BASE, Lab, on_each, run, user};
 use doorward::scim::Profile;
 use doorward_store::audit::{Head, Verification};
+use doorward_store::service::Settings;
 use serde_json::{Value, json};
 
 #[test]
 fn a_user_is_created_read_changed_and_removed() {
-    run(async {
-        let lab = Lab::new(Profile::Rfc);
+    on_each(async |kind| {
+        let lab = Lab::with(kind, Profile::Rfc, Settings::default()).await;
         let created = lab.send("POST", "/Users", user("Bjensen@example.com")).await.is(201);
         let id = created.id();
         let location = format!("{BASE}/Users/{id}");
@@ -49,7 +50,7 @@ fn a_user_is_created_read_changed_and_removed() {
 #[test]
 fn a_patch_that_changes_nothing_makes_no_version() {
     run(async {
-        let lab = Lab::new(Profile::Rfc);
+        let lab = Lab::new(Profile::Rfc).await;
         let one = lab.user("one").await;
         let group = lab.group("staff", &[&one]).await;
         for operations in [
@@ -68,8 +69,8 @@ fn a_patch_that_changes_nothing_makes_no_version() {
 
 #[test]
 fn members_come_and_go_by_every_way_to_say_it() {
-    run(async {
-        let lab = Lab::new(Profile::Rfc);
+    on_each(async |kind| {
+        let lab = Lab::with(kind, Profile::Rfc, Settings::default()).await;
         let (one, two, three) = (lab.user("one").await, lab.user("two").await, lab.user("three").await);
         let group = lab.group("staff", &[&one]).await;
         let target = format!("/Groups/{group}");
@@ -104,8 +105,8 @@ fn members_come_and_go_by_every_way_to_say_it() {
 
 #[test]
 fn members_and_groups_show_each_other() {
-    run(async {
-        let lab = Lab::new(Profile::Rfc);
+    on_each(async |kind| {
+        let lab = Lab::with(kind, Profile::Rfc, Settings::default()).await;
         let mut body = user("one");
         body["displayName"] = "The One".into();
         let one = lab.send("POST", "/Users", body).await.is(201).id();
@@ -132,8 +133,8 @@ fn members_and_groups_show_each_other() {
 
 #[test]
 fn a_name_is_taken_whatever_its_case_and_free_again_when_it_is_gone() {
-    run(async {
-        let lab = Lab::new(Profile::Rfc);
+    on_each(async |kind| {
+        let lab = Lab::with(kind, Profile::Rfc, Settings::default()).await;
         let one = lab.user("One@example.com").await;
         let two = lab.user("two@example.com").await;
         let taken = lab.send("POST", "/Users", user("oNE@example.com")).await.is(409);
@@ -153,8 +154,8 @@ fn a_name_is_taken_whatever_its_case_and_free_again_when_it_is_gone() {
 
 #[test]
 fn conditions_guard_reads_and_writes() {
-    run(async {
-        let lab = Lab::new(Profile::Rfc);
+    on_each(async |kind| {
+        let lab = Lab::with(kind, Profile::Rfc, Settings::default()).await;
         let target = format!("/Users/{}", lab.user("one").await);
         let rename = json!({
             "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
@@ -181,23 +182,35 @@ fn conditions_guard_reads_and_writes() {
 
 #[test]
 fn a_create_that_is_sent_again_is_answered_again() {
-    run(async {
-        let lab = Lab::new(Profile::Rfc);
+    on_each(async |kind| {
+        let lab = Lab::with(kind, Profile::Rfc, Settings::default()).await;
         let keyed = |request| doorward_store::service::Request { idempotency_key: Some(b"k1"), ..request };
         let first = lab.send_as("a", "POST", "/Users", user("one"), keyed).await.is(201);
+        let first_id = first.id();
         let second = lab.send_as("a", "POST", "/Users", user("one"), keyed).await.is(201);
         assert_eq!((first.body, first.headers), (second.body, second.headers));
         lab.send_as("a", "POST", "/Users", user("two"), keyed).await.is(422);
         lab.send_as("b", "POST", "/Users", user("two"), keyed).await.is(201);
         let without = lab.send("POST", "/Users", user("one")).await.is(409);
         assert_eq!(without.scim_type(), "uniqueness");
+        // With its members, and whatever became of the resource since.
+        let group = json!({
+            "schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"], "displayName": "staff",
+            "members": [{ "value": first_id }],
+        });
+        let keyed = |request| doorward_store::service::Request { idempotency_key: Some(b"k2"), ..request };
+        let first = lab.send_as("a", "POST", "/Groups", group.clone(), keyed).await.is(201);
+        assert_eq!(lab.get(&format!("/Groups/{}", first.id())).await.body, first.body);
+        lab.send("DELETE", &format!("/Groups/{}", first.id()), Value::Null).await.is(204);
+        let second = lab.send_as("a", "POST", "/Groups", group, keyed).await.is(201);
+        assert_eq!((first.body, first.headers), (second.body, second.headers));
     });
 }
 
 #[test]
 fn a_password_is_nowhere() {
     run(async {
-        let lab = Lab::new(Profile::Okta);
+        let lab = Lab::new(Profile::Okta).await;
         let mut body = user("one");
         body["password"] = "s3cr3t-w0rd".into();
         let created = lab.send("POST", "/Users", body.clone()).await.is(201);
@@ -216,8 +229,8 @@ fn a_password_is_nowhere() {
 
 #[test]
 fn what_is_wrong_is_told_as_the_rfc_has_it() {
-    run(async {
-        let lab = Lab::new(Profile::Rfc);
+    on_each(async |kind| {
+        let lab = Lab::with(kind, Profile::Rfc, Settings::default()).await;
         let id = lab.user("one").await;
         let target = format!("/Users/{id}");
         for (method, path, body, status, scim_type) in [
@@ -258,8 +271,8 @@ fn what_is_wrong_is_told_as_the_rfc_has_it() {
 
 #[test]
 fn a_bulk_request_resolves_references_and_goes_on_after_a_fault() {
-    run(async {
-        let lab = Lab::new(Profile::Rfc);
+    on_each(async |kind| {
+        let lab = Lab::with(kind, Profile::Rfc, Settings::default()).await;
         let group = json!({
             "schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"], "displayName": "staff",
             "members": [{ "value": "bulkId:u" }],
@@ -288,8 +301,8 @@ fn a_bulk_request_resolves_references_and_goes_on_after_a_fault() {
 
 #[test]
 fn nothing_of_one_tenant_answers_another() {
-    run(async {
-        let lab = Lab::new(Profile::Rfc);
+    on_each(async |kind| {
+        let lab = Lab::with(kind, Profile::Rfc, Settings::default()).await;
         let user_id = lab.user("one").await;
         let group = lab.group("staff", &[&user_id]).await;
         let as_b = async |method, target: String, body| {
@@ -329,7 +342,7 @@ fn nothing_of_one_tenant_answers_another() {
 #[test]
 fn every_change_has_one_record_and_the_chain_verifies() {
     run(async {
-        let lab = Lab::new(Profile::Rfc);
+        let lab = Lab::new(Profile::Rfc).await;
         let one = lab.user("one").await;
         let group = lab.group("staff", &[&one]).await;
         lab.patch(&format!("/Users/{one}"), json!([{ "op": "add", "path": "nickName", "value": "o" }])).await;
@@ -369,8 +382,8 @@ fn every_change_has_one_record_and_the_chain_verifies() {
 
 #[test]
 fn sixty_four_clients_lose_nothing() {
-    run(async {
-        let lab = Lab::new(Profile::Rfc);
+    on_each(async |kind| {
+        let lab = Lab::with(kind, Profile::Rfc, Settings::default()).await;
         let group = lab.group("staff", &[]).await;
         let mut ids = Vec::new();
         for number in 0..64 {
