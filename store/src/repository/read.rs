@@ -230,27 +230,6 @@ impl<D: Database> Repository<D> {
         Ok(found)
     }
 
-    /// Changes after the place `since`, `limit` at most: their places and records.
-    ///
-    /// # Errors
-    /// [`DatabaseError`].
-    pub async fn changes(
-        &self,
-        tenant: &str,
-        since: i64,
-        limit: usize,
-    ) -> Result<Vec<(i64, String)>, DatabaseError> {
-        let statement = self
-            .statement("SELECT sequence, record FROM change WHERE tenant = ")
-            .bind(tenant)
-            .sql(" AND sequence > ")
-            .bind(since)
-            .sql(" ORDER BY sequence LIMIT ")
-            .bind(i64::try_from(limit).unwrap_or(i64::MAX));
-        let rows = self.one(tenant, statement).await?;
-        rows.iter().map(|row| Ok((row.integer(0)?, row.text(1)?.to_owned()))).collect()
-    }
-
     /// What a create with that `Idempotency-Key` was answered: the fingerprint of what was sent, the id, and the body.
     ///
     /// # Errors

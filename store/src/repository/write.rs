@@ -22,7 +22,8 @@ pub struct Draft {
     display_name: Option<String>,
     active: Option<bool>,
     label: Option<String>,
-    data: String,
+    /// Its attributes as JSON.
+    pub data: String,
     emails: Vec<(String, Option<String>)>,
     /// Paths and values that no other resource may have.
     pub unique_values: Vec<(String, String)>,
@@ -58,13 +59,6 @@ impl Draft {
             emails: layout.emails(resource),
             unique_values: layout.unique_values(resource),
         }
-    }
-}
-
-impl Draft {
-    /// Its attributes as JSON.
-    pub fn into_data(self) -> String {
-        self.data
     }
 }
 

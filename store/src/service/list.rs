@@ -60,10 +60,8 @@ impl<D: Database> Service<D> {
         projection: &Projection,
     ) -> Result<Response, ScimError> {
         let related = Related::of(projection, self.layout(resource_type)?);
-        let rows = std::slice::from_ref(row);
-        let resources = self.represent(context, resource_type, rows, related).await?;
-        let resource = resources.first().ok_or_else(|| ScimError::not_found(&row.id))?;
-        let mut response = ok(&projection.apply(resource));
+        let resource = self.represent_one(context, resource_type, row, related).await?;
+        let mut response = ok(&projection.apply(&resource));
         response.headers.push(("etag", version(row.version).to_string()));
         Ok(response)
     }

@@ -50,6 +50,18 @@ impl<D: Database> Service<D> {
         rows.iter().map(resource).collect()
     }
 
+    /// One resource.
+    pub(super) async fn represent_one(
+        &self,
+        context: &Context,
+        resource_type: &Arc<ResourceType>,
+        row: &Stored,
+        related: Related,
+    ) -> Result<Resource, ScimError> {
+        let resources = self.represent(context, resource_type, std::slice::from_ref(row), related).await?;
+        resources.into_iter().next().ok_or_else(|| ScimError::not_found(&row.id))
+    }
+
     /// A resource that is not in the database yet. It is in no group.
     pub(super) fn represent_new(
         &self,

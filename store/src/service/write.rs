@@ -7,7 +7,7 @@ use crate::database::{Database, WriteError, Written};
 use crate::repository::{Draft, Layout, Member, MemberStep, Stored};
 use doorward::scim::{
     AttributeRef, Complex, Conditions, MemberChange, MustExist, Patch, PatchAnswer, Projection, Resource,
-    ResourceType, ScimError, ScimType, SearchRequest, Softening, TypedFilter, Value,
+    ResourceType, ScimError, ScimType, SearchRequest, Softening, Value,
 };
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
@@ -85,7 +85,7 @@ impl<D: Database> Service<D> {
             version: 1,
             created: context.now,
             modified: context.now,
-            data: Json::Object(resource.to_json()).to_string(),
+            data: draft.data.clone(),
         };
         let shown = self.represent_new(context, resource_type, &row, &members)?;
         let response = created(context, resource_type, &row.id, &projection.apply(&shown));
@@ -135,7 +135,8 @@ impl<D: Database> Service<D> {
         mut body: Map<String, Json>,
     ) -> Result<Response, ScimError> {
         let layout = self.layout(resource_type)?;
-        let projection = self.projection(request, resource_type)?;
+        let search = SearchRequest::from_query(request.query)?;
+        let projection = Projection::new(resource_type, &search.attributes, &search.excluded_attributes)?;
         let softenings = context.profile.softenings();
         softenings.soften_patch(resource_type, &mut body);
         let patch = Patch::parse(resource_type, &body, &softenings.patch_rules(self.settings.unknown))?;
@@ -148,7 +149,7 @@ impl<D: Database> Service<D> {
         };
         let wanted = Wanted::Patched { rest, members: member_changes };
         let row = self.change(context, request, resource_type, id, &wanted).await?;
-        let wants_body = !SearchRequest::from_query(request.query)?.attributes.is_empty();
+        let wants_body = !search.attributes.is_empty();
         if context.profile.patch_answer() == PatchAnswer::NoContent && !wants_body {
             let tag = version(row.version).to_string();
             return Ok(Response { status: 204, headers: vec![("etag", tag)], body: None });
@@ -211,7 +212,7 @@ impl<D: Database> Service<D> {
                 Ok(Written { changed: false, .. }) => return self.row(context, resource_type, id).await,
                 Ok(Written { version_before, .. }) => {
                     let version = version_before.unwrap_or_default().saturating_add(1);
-                    let data = draft.map_or_else(|| row.data.clone(), Draft::into_data);
+                    let data = draft.map_or_else(|| row.data.clone(), |draft| draft.data);
                     return Ok(Stored { version, modified: context.now, data, ..row });
                 }
                 Err(WriteError::Conflict { .. }) => {}
@@ -260,7 +261,7 @@ impl<D: Database> Service<D> {
             }
             Wanted::Patched { rest, members } => {
                 let (steps, must_exist, is_simulated) =
-                    self.member_steps(context, &row.id, layout, members).await?;
+                    self.member_steps(context, resource_type, layout, row, members).await?;
                 let (mut resource, mut attributes) = (None, Vec::new());
                 if !rest.is_empty() {
                     let old = self.own(context, resource_type, row).await?;
@@ -290,16 +291,16 @@ impl<D: Database> Service<D> {
         row: &Stored,
     ) -> Result<Resource, ScimError> {
         let related = Related { members: false, groups: false };
-        let rows = self.represent(context, resource_type, std::slice::from_ref(row), related).await?;
-        rows.into_iter().next().ok_or_else(|| ScimError::not_found(&row.id))
+        self.represent_one(context, resource_type, row, related).await
     }
 
     /// The steps that changes of members come to, what must be found, and whether they rest on the members that were read.
     async fn member_steps(
         &self,
         context: &Context,
-        id: &str,
+        resource_type: &Arc<ResourceType>,
         layout: &Layout,
+        row: &Stored,
         changes: &[MemberChange],
     ) -> Result<(Vec<MemberStep>, Vec<MustExist>, bool), ScimError> {
         let needs_members = changes.iter().any(|change| match change {
@@ -307,7 +308,7 @@ impl<D: Database> Service<D> {
             MemberChange::Add(_) | MemberChange::Remove { .. } | MemberChange::Clear => false,
         });
         if needs_members {
-            let steps = self.simulated(context, id, layout, changes).await?;
+            let steps = self.simulated(context, resource_type, layout, row, changes).await?;
             return Ok((steps, Vec::new(), true));
         }
         let (mut steps, mut must_exist) = (Vec::new(), Vec::new());
@@ -334,13 +335,19 @@ impl<D: Database> Service<D> {
     async fn simulated(
         &self,
         context: &Context,
-        id: &str,
+        resource_type: &Arc<ResourceType>,
         layout: &Layout,
+        row: &Stored,
         changes: &[MemberChange],
     ) -> Result<Vec<MemberStep>, ScimError> {
-        let before = self.member_ids(context, id).await?;
+        let related = Related { members: true, groups: false };
+        let group = self.represent_one(context, resource_type, row, related).await?;
+        let members = layout.members().and_then(|members| group.get(members)).map_or(&[][..], Value::items);
+        let before: BTreeSet<String> =
+            members.iter().filter_map(|member| value_of(member.as_complex()?)).collect();
         let mut after = before.clone();
         for change in changes {
+            let count = after.len();
             match change {
                 MemberChange::Add(values) => after.extend(self.known(context, values_of(values)).await?),
                 MemberChange::Clear => after.clear(),
@@ -348,14 +355,15 @@ impl<D: Database> Service<D> {
                     after = self.known(context, values_of(values)).await?.into_iter().collect();
                 }
                 MemberChange::Remove { values, must_exist } => {
-                    let count = after.len();
                     after.retain(|member| !values.contains(member));
                     must_find(count != after.len(), must_exist.as_ref())?;
                 }
                 MemberChange::RemoveMatching { filter, must_exist } => {
-                    let matching = self.matching(context, id, layout, filter, &after).await?;
-                    after.retain(|member| !matching.contains(member));
-                    must_find(!matching.is_empty(), must_exist.as_ref())?;
+                    let matching = members.iter().filter(|member| filter.matches_value(member));
+                    for value in matching.filter_map(|member| value_of(member.as_complex()?)) {
+                        after.remove(&value);
+                    }
+                    must_find(count != after.len(), must_exist.as_ref())?;
                 }
             }
         }
@@ -366,48 +374,6 @@ impl<D: Database> Service<D> {
         let found = self.repository.members(&context.tenant, &[id]).await;
         let found = found.map_err(|error| unavailable(&error))?.remove(id).unwrap_or_default();
         Ok(found.into_iter().map(|member| member.id).collect())
-    }
-
-    /// Those of `members` that the filter matches.
-    async fn matching(
-        &self,
-        context: &Context,
-        id: &str,
-        layout: &Layout,
-        filter: &TypedFilter,
-        members: &BTreeSet<String>,
-    ) -> Result<BTreeSet<String>, ScimError> {
-        let Some(attribute) = layout.members() else { return Ok(BTreeSet::new()) };
-        let found = self.member_values(context, id, attribute).await?;
-        let matches = |member: &&Value| filter.matches_value(member);
-        let matching = found
-            .iter()
-            .filter(matches)
-            .filter_map(|member| member.as_complex()?.get("value")?.as_str().map(str::to_owned));
-        Ok(matching.filter(|member| members.contains(member)).collect())
-    }
-
-    /// The members with everything that is shown of them.
-    async fn member_values(
-        &self,
-        context: &Context,
-        id: &str,
-        attribute: &AttributeRef,
-    ) -> Result<Vec<Value>, ScimError> {
-        let groups = self
-            .catalog
-            .resource_types()
-            .iter()
-            .filter(|found| self.layout(found).is_ok_and(|layout| layout.members() == Some(attribute)));
-        for resource_type in groups {
-            let found = self.repository.get(&context.tenant, resource_type.name(), id).await;
-            let Some(row) = found.map_err(|error| unavailable(&error))? else { continue };
-            let related = Related { members: true, groups: false };
-            let resources = self.represent(context, resource_type, &[row], related).await?;
-            let members = resources.first().and_then(|resource| resource.get(attribute));
-            return Ok(members.map(|members| members.items().to_vec()).unwrap_or_default());
-        }
-        Ok(Vec::new())
     }
 
     /// The steps that leave a group with exactly these members.
@@ -543,7 +509,11 @@ fn forget_password(resource: &mut Resource, layout: &Layout) {
 }
 
 fn values_of(members: &[Complex]) -> Vec<String> {
-    members.iter().filter_map(|member| member.get("value")?.as_str().map(str::to_owned)).collect()
+    members.iter().filter_map(value_of).collect()
+}
+
+fn value_of(member: &Complex) -> Option<String> {
+    member.get("value")?.as_str().map(str::to_owned)
 }
 
 fn must_find(is_found: bool, must_exist: Option<&MustExist>) -> Result<(), ScimError> {
