@@ -1,7 +1,7 @@
 //! The audit trail as it is in the database.
 
-use crate::audit::{ChainError, ChainHash, Head, Verification};
-use crate::database::{Database, DatabaseError, Scope};
+use crate::audit::{ChainError, Head, Verification};
+use crate::database::{Database, DatabaseError, Scope, chain};
 use crate::sql::Statement;
 
 /// How many records are read at once.
@@ -63,18 +63,16 @@ async fn in_batches<D: Database>(database: &D, tenant: &str, batch: i64) -> Resu
 
 /// The tenant's head and the place of its last record, as of one moment.
 async fn ends<D: Database>(database: &D, tenant: &str) -> Result<(Head, i64), TrailError> {
-    let head =
-        Statement::new(database.dialect(), "SELECT sequence, hash FROM tenant WHERE id = ").bind(tenant);
+    let head = chain::head(database.dialect(), tenant);
     let last = Statement::new(database.dialect(), "SELECT sequence FROM change WHERE tenant = ")
         .bind(tenant)
         .sql(" ORDER BY sequence DESC LIMIT 1");
     let found = database.read(Scope::Tenant(tenant), vec![head, last]).await?;
-    let mut found = found.iter().map(|rows| rows.first());
-    let head = found.next().flatten().ok_or_else(|| TrailError::NoTenant(tenant.to_owned()))?;
-    let hash = ChainHash::try_from(head.blob(1).map_err(DatabaseError::from)?)
-        .map_err(|_| DatabaseError::Failed("expected a hash of 32 octets".to_owned()))?;
-    let head = Head { sequence: head.integer(0).map_err(DatabaseError::from)?, hash };
-    let last = found.next().flatten().map_or(Ok(0), |row| row.integer(0)).map_err(DatabaseError::from)?;
+    let mut found = found.iter().map(Vec::as_slice);
+    let head = chain::read_head(found.next().unwrap_or_default())?;
+    let head = head.ok_or_else(|| TrailError::NoTenant(tenant.to_owned()))?;
+    let last = found.next().and_then(<[_]>::first);
+    let last = last.map_or(Ok(0), |row| row.integer(0)).map_err(DatabaseError::from)?;
     Ok((head, last))
 }
 

@@ -4,16 +4,16 @@ use super::{DatabaseError, Unit};
 use crate::audit::{ChainHash, Head};
 use crate::sql::{Dialect, Row, Statement};
 
-/// What asks for the head of a chain, and keeps others from changing it.
-pub(super) fn head(dialect: Dialect, tenant: &str) -> Statement {
-    Statement::new(dialect, "SELECT sequence, hash FROM tenant WHERE id = ").bind(tenant).for_update()
+/// What asks for the head of a chain.
+pub(crate) fn head(dialect: Dialect, tenant: &str) -> Statement {
+    Statement::new(dialect, "SELECT sequence, hash FROM tenant WHERE id = ").bind(tenant)
 }
 
 /// The head from the rows of [`head`]; none if there is no such tenant.
 ///
 /// # Errors
 /// [`DatabaseError::Failed`] if it is none of ours.
-pub(super) fn read_head(rows: &[Row]) -> Result<Option<Head>, DatabaseError> {
+pub(crate) fn read_head(rows: &[Row]) -> Result<Option<Head>, DatabaseError> {
     let Some(row) = rows.first() else { return Ok(None) };
     let hash = ChainHash::try_from(row.blob(1)?)
         .map_err(|_| DatabaseError::Failed("expected a hash of 32 octets".to_owned()))?;

@@ -4,7 +4,7 @@
 //! put together in one transaction, and nobody holds one open while a client is slow.
 
 mod any;
-mod chain;
+pub(crate) mod chain;
 mod migration;
 mod postgres;
 mod queue;

@@ -189,7 +189,7 @@ async fn perform(
     }
     let begun = sent.len();
     // The head first, as a lock: of two processes that write to a tenant one waits here, and then reads what the other has written.
-    let ask_head = chain::head(Dialect::Postgres, &unit.tenant);
+    let ask_head = chain::head(Dialect::Postgres, &unit.tenant).for_update();
     if known.is_none() {
         sent.push(&ask_head);
     }
