@@ -64,7 +64,7 @@ pub(crate) fn envoy() -> Result<()> {
 }
 
 /// PostgreSQL's programs, of Debian's package. Tests start servers of their own.
-fn postgres() -> Result<()> {
+pub(crate) fn postgres() -> Result<()> {
     step("PostgreSQL", || {
         if PostgresServer::programs().is_none() {
             let mut apt = program("apt-get");
@@ -79,27 +79,37 @@ fn postgres() -> Result<()> {
 
 /// The npm packages of the end-to-end tests.
 fn node() -> Result<()> {
-    let tests = folder::root().join("tests/e2e/node");
-    let Ok(lock) = fs::read_to_string(tests.join("package-lock.json")) else { return Ok(()) };
+    npm("tests/e2e/node")
+}
+
+/// The npm packages of a folder of ours, by its lock file.
+pub(crate) fn npm(name: &str) -> Result<()> {
+    let folder = folder::root().join(name);
+    let Ok(lock) = fs::read_to_string(folder.join("package-lock.json")) else { return Ok(()) };
     step("npm packages", || {
         // Inside what it speaks of: it goes when that is deleted.
-        let stamp = tests.join("node_modules/.stamp");
+        let stamp = folder.join("node_modules/.stamp");
         if !stamp::is_current(&stamp, &lock) {
-            ensure!(on_path("npm"), "expected npm on PATH: the end-to-end tests need Node.js 20 or later");
+            ensure!(on_path("npm"), "expected npm on PATH, with Node.js 20 or later");
             let mut npm = program("npm");
-            capture(npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(&tests))?;
+            capture(npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(&folder))?;
             stamp::write(&stamp, &lock)?;
         }
-        Ok("tests/e2e/node".to_owned())
+        Ok(name.to_owned())
     })
 }
 
 /// The Python packages of the end-to-end tests, in a virtual environment at `target/tools/python`.
 fn python() -> Result<()> {
-    let requirements = folder::root().join("tests/e2e/python/requirements.txt");
-    let Ok(source) = fs::read_to_string(&requirements) else { return Ok(()) };
+    virtual_environment("python", "tests/e2e/python/requirements.txt").map(drop)
+}
+
+/// A virtual environment of this name in `target/tools`, with what a file of ours requires.
+pub(crate) fn virtual_environment(name: &str, requirements: &str) -> Result<PathBuf> {
+    let requirements = folder::root().join(requirements);
+    let venv = tools_folder(name)?;
+    let Ok(source) = fs::read_to_string(&requirements) else { return Ok(venv) };
     step("Python packages", || {
-        let venv = tools_folder("python")?;
         let stamp = venv.join("stamp");
         if !stamp::is_current(&stamp, &source) {
             capture(program("python3").args(["-m", "venv", "--clear"]).arg(&venv))?;
@@ -108,7 +118,8 @@ fn python() -> Result<()> {
             stamp::write(&stamp, &source)?;
         }
         Ok(shown_path(&venv))
-    })
+    })?;
+    Ok(venv)
 }
 
 /// The program cargo-deny: the one on `PATH`, or else our own.

@@ -40,7 +40,7 @@ pub(super) fn measure(plan: Plan, count: bool) -> Result<Results> {
         drop(envoy);
         let start = bench.start().await?;
         let memory = bench.memory().await?;
-        machine.leave();
+        machine.host.leave();
         let sizes = Sizes {
             rounds: plan.rounds,
             requests: plan.requests,

@@ -6,24 +6,31 @@ use doorward_testbed::Envoy;
 use serde::{Deserialize, Serialize};
 use std::fs;
 
-/// What the numbers depend on.
+/// What the numbers of every benchmark depend on.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Machine {
+pub(super) struct Host {
     pub(super) date: String,
     pub(super) cpu: String,
     pub(super) cores: usize,
     pub(super) memory_mib: u64,
     pub(super) kernel: String,
-    pub(super) envoy: String,
-    pub(super) wrk: String,
-    pub(super) h2load: String,
-    pub(super) cpu_time: String,
     /// Load averages of one minute, before and after.
     pub(super) load: [f64; 2],
 }
 
-impl Machine {
-    pub(super) fn look(wrk: String, h2load: String) -> Result<Self> {
+/// What the numbers of requests to Envoy depend on.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Machine {
+    #[serde(flatten)]
+    pub(super) host: Host,
+    pub(super) envoy: String,
+    pub(super) wrk: String,
+    pub(super) h2load: String,
+    pub(super) cpu_time: String,
+}
+
+impl Host {
+    pub(super) fn look() -> Result<Self> {
         let cpuinfo = read("cpuinfo");
         Ok(Self {
             date: capture(program("date").args(["-u", "+%F"]))?,
@@ -31,10 +38,6 @@ impl Machine {
             cores: cpuinfo.lines().filter(|line| line.starts_with("processor")).count(),
             memory_mib: memory(&read("meminfo")),
             kernel: read("sys/kernel/osrelease").trim().to_owned(),
-            envoy: envoy(&capture(program(Envoy::program()?).arg("--version"))?),
-            wrk,
-            h2load,
-            cpu_time: super::process::cpu_time_source().to_owned(),
             load: [load(), 0.0],
         })
     }
@@ -42,6 +45,18 @@ impl Machine {
     /// Notes the load at the end.
     pub(super) fn leave(&mut self) {
         self.load = [self.load[0], load()];
+    }
+}
+
+impl Machine {
+    pub(super) fn look(wrk: String, h2load: String) -> Result<Self> {
+        Ok(Self {
+            host: Host::look()?,
+            envoy: envoy(&capture(program(Envoy::program()?).arg("--version"))?),
+            wrk,
+            h2load,
+            cpu_time: super::process::cpu_time_source().to_owned(),
+        })
     }
 }
 

@@ -1,4 +1,4 @@
-//! Benchmarks: of the core alone, and of the filter in a real Envoy beside Envoy's own.
+//! Benchmarks: of the core alone, of the filter in a real Envoy beside Envoy's own, and of the SCIM store beside other servers.
 
 mod core;
 mod instructions;
@@ -12,6 +12,7 @@ mod plot;
 mod process;
 mod report;
 mod results;
+mod scim;
 mod statistics;
 mod tokens;
 mod v8;
@@ -35,7 +36,9 @@ pub(crate) enum Bench {
     Jwt(Jwt),
     /// How long the core takes in V8, compiled as the filters are. Needs Node.js.
     V8,
-    /// Write benches/RESULTS.md and benches/results.svg anew from benches/results.json.
+    /// Requests a second of the SCIM store on SQLite and PostgreSQL, and of other SCIM servers. Needs Node.js, Python, PostgreSQL.
+    Scim(scim::Options),
+    /// Write the files in benches/ anew from their JSON.
     Report,
 }
 
@@ -64,7 +67,8 @@ pub(crate) fn start(bench: Option<Bench>) -> Result<()> {
         None => core::start(&[]),
         Some(Bench::Core { arguments }) => core::start(&arguments),
         Some(Bench::V8) => v8::bench(),
-        Some(Bench::Report) => report::rewrite(),
+        Some(Bench::Scim(options)) => scim::start(&options),
+        Some(Bench::Report) => report::rewrite().and_then(|()| scim::rewrite()),
         Some(Bench::Jwt(options)) => {
             let plan = if options.quick { Plan::QUICK } else { Plan::FULL };
             let plan = Plan { rounds: options.rounds.unwrap_or(plan.rounds), ..plan };

@@ -57,7 +57,8 @@ pub(super) fn markdown(results: &Results) -> String {
 
 fn machine(results: &Results) -> String {
     let (machine, sizes) = (&results.machine, &results.sizes);
-    let [before, after] = machine.load;
+    let host = &machine.host;
+    let [before, after] = host.load;
     format!(
         "{}: {}, {} cores, {} MiB, Linux {}; Envoy {}, one worker; {} with {CONNECTIONS} connections. Load average {before:.1} \
          before, {after:.1} after the run.\n\
@@ -69,11 +70,11 @@ fn machine(results: &Results) -> String {
          the case demands. {} rounds after one that warms up; in each all listeners, another one first each time.\n\
          - A round is {} requests to a listener; of new tokens {}, which no listener has seen before. Zipf order is over {} tokens, \
          exponent 1, each sent once before. Requests have `Host`, `User-Agent`, `Accept`, and a token of 11 claims.\n",
-        machine.date,
-        machine.cpu,
-        machine.cores,
-        machine.memory_mib,
-        machine.kernel,
+        host.date,
+        host.cpu,
+        host.cores,
+        host.memory_mib,
+        host.kernel,
         machine.envoy,
         machine.wrk,
         Subject::Nothing.title(),
@@ -261,7 +262,7 @@ fn row(label: &str, cells: impl IntoIterator<Item = String>) -> String {
 pub(super) mod tests {
     use super::*;
     use crate::bench::listeners::Subject;
-    use crate::bench::machine::Machine;
+    use crate::bench::machine::{Host, Machine};
     use crate::bench::results::{Cpu, Latency, Memory, Sizes, Start};
 
     /// Each listener takes 10 µs more than the one before it; two rounds.
@@ -276,16 +277,18 @@ pub(super) mod tests {
         let text = |text: &str| text.to_owned();
         Results {
             machine: Machine {
-                date: text("2026-01-02"),
-                cpu: text("Some CPU"),
-                cores: 2,
-                memory_mib: 1,
-                kernel: text("6"),
+                host: Host {
+                    date: text("2026-01-02"),
+                    cpu: text("Some CPU"),
+                    cores: 2,
+                    memory_mib: 1,
+                    kernel: text("6"),
+                    load: [0.1, 0.2],
+                },
                 envoy: text("1.40.0"),
                 wrk: text("wrk 4"),
                 h2load: text("h2load 1"),
                 cpu_time: text("/proc"),
-                load: [0.1, 0.2],
             },
             sizes: Sizes { rounds: 2, requests: 9, new: 8, distinct: 7, large: 6, rate: 5, rate_seconds: 4 },
             module_bytes: 800_000,
