@@ -7,9 +7,12 @@ use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 /// How many lines may wait for whoever reads the log.
 const WAITING: usize = 8192;
+/// How long lines are gathered for.
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// Where lines go. Nobody waits for it: if the reader is stuck, lines are lost and counted.
 #[derive(Debug)]
@@ -81,6 +84,8 @@ fn write(lines: &Receiver<Vec<u8>>, mut writer: impl Write) {
         line.extend(lines.try_iter().take(WAITING).flatten());
         // Where should it be told that the log cannot be written?
         let _ = writer.write_all(&line).and_then(|()| writer.flush());
+        // To be woken for each line would cost its sender more than the line.
+        thread::sleep(PAUSE);
     }
 }
 

@@ -7,7 +7,7 @@ mod write;
 
 pub use layout::Layout;
 pub use predicate::Predicate;
-pub use read::{Listed, Member, Order, Position, Stored};
+pub use read::{Listed, Member, Order, Position, Related, Stored, Whole};
 pub use write::{Draft, MemberStep};
 
 use crate::database::Database;

@@ -33,6 +33,26 @@ pub struct Member {
     pub label: Option<String>,
 }
 
+/// Which other tables are read too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Related {
+    /// The members of groups.
+    pub members: bool,
+    /// The groups of members.
+    pub groups: bool,
+}
+
+/// A resource with what other tables have of it, as far as that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Whole {
+    /// Its row.
+    pub row: Stored,
+    /// Its members, in the order of their ids.
+    pub members: Vec<Member>,
+    /// The groups that it is in, in the order of their ids.
+    pub groups: Vec<Member>,
+}
+
 /// The order of a list, by a column; those that are alike, and all without one, by id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Order {
@@ -67,6 +87,27 @@ pub struct Listed<'l> {
 const STORED: &str =
     "SELECT r.id, r.version, r.created, r.modified, r.data FROM resource r WHERE r.tenant = ";
 
+/// How one side of a membership finds the other.
+struct Relation {
+    select: &'static str,
+    among: &'static str,
+    order: &'static str,
+}
+
+const MEMBERS: Relation = Relation {
+    select: "SELECT m.group_id, r.id, r.type, r.label FROM member m JOIN resource r \
+             ON r.tenant = m.tenant AND r.id = m.value WHERE m.tenant = ",
+    among: " AND m.group_id IN (",
+    order: ") ORDER BY m.group_id, m.value",
+};
+
+const GROUPS: Relation = Relation {
+    select: "SELECT m.value, r.id, r.type, r.label FROM member m JOIN resource r \
+             ON r.tenant = m.tenant AND r.id = m.group_id WHERE m.tenant = ",
+    among: " AND m.value IN (",
+    order: ") ORDER BY m.value, m.group_id",
+};
+
 /// Who are asked about at once; databases bound the number of parameters.
 const CHUNK: usize = 500;
 
@@ -81,15 +122,43 @@ impl<D: Database> Repository<D> {
         resource_type: &str,
         id: &str,
     ) -> Result<Option<Stored>, DatabaseError> {
-        let statement = self
-            .statement(STORED)
+        let rows = self.one(tenant, self.by_id(tenant, resource_type, id)).await?;
+        rows.first().map(stored).transpose()
+    }
+
+    /// A resource with what is related to it, all as of one moment.
+    ///
+    /// # Errors
+    /// [`DatabaseError`].
+    pub async fn get_whole(
+        &self,
+        tenant: &str,
+        resource_type: &str,
+        id: &str,
+        related: Related,
+    ) -> Result<Option<Whole>, DatabaseError> {
+        let mut statements = vec![self.by_id(tenant, resource_type, id)];
+        let ids = [id];
+        statements.extend(related.members.then(|| self.related_statement(&MEMBERS, tenant, &ids)));
+        statements.extend(related.groups.then(|| self.related_statement(&GROUPS, tenant, &ids)));
+        let mut found = self.database.read(Scope::Tenant(tenant), statements).await?.into_iter();
+        let Some(row) = found.next().unwrap_or_default().first().map(stored).transpose()? else {
+            return Ok(None);
+        };
+        let mut others = |is_read: bool| {
+            let rows = if is_read { found.next() } else { None };
+            rows.unwrap_or_default().iter().map(|row| member(row, 1)).collect::<Result<Vec<_>, _>>()
+        };
+        Ok(Some(Whole { row, members: others(related.members)?, groups: others(related.groups)? }))
+    }
+
+    fn by_id(&self, tenant: &str, resource_type: &str, id: &str) -> Statement {
+        self.statement(STORED)
             .bind(tenant)
             .sql(" AND r.id = ")
             .bind(id)
             .sql(" AND r.type = ")
-            .bind(resource_type);
-        let rows = self.one(tenant, statement).await?;
-        rows.first().map(stored).transpose()
+            .bind(resource_type)
     }
 
     /// How many resources there are.
@@ -192,9 +261,7 @@ impl<D: Database> Repository<D> {
         tenant: &str,
         groups: &[&str],
     ) -> Result<HashMap<String, Vec<Member>>, DatabaseError> {
-        let select = "SELECT m.group_id, r.id, r.type, r.label FROM member m JOIN resource r \
-                      ON r.tenant = m.tenant AND r.id = m.value WHERE m.tenant = ";
-        self.related(select, " AND m.group_id IN (", ") ORDER BY m.group_id, m.value", tenant, groups).await
+        self.related(&MEMBERS, tenant, groups).await
     }
 
     /// The groups of members, by member, in the order of their ids.
@@ -206,28 +273,47 @@ impl<D: Database> Repository<D> {
         tenant: &str,
         members: &[&str],
     ) -> Result<HashMap<String, Vec<Member>>, DatabaseError> {
-        let select = "SELECT m.value, r.id, r.type, r.label FROM member m JOIN resource r \
-                      ON r.tenant = m.tenant AND r.id = m.group_id WHERE m.tenant = ";
-        self.related(select, " AND m.value IN (", ") ORDER BY m.value, m.group_id", tenant, members).await
+        self.related(&GROUPS, tenant, members).await
+    }
+
+    /// Whether a group has more members than so many. Of a larger one not all are looked at.
+    ///
+    /// # Errors
+    /// [`DatabaseError`].
+    pub async fn has_more_members(
+        &self,
+        tenant: &str,
+        group: &str,
+        count: usize,
+    ) -> Result<bool, DatabaseError> {
+        let statement = self
+            .statement("SELECT m.value FROM member m WHERE m.tenant = ")
+            .bind(tenant)
+            .sql(" AND m.group_id = ")
+            .bind(group)
+            .sql(" ORDER BY m.value LIMIT 1 OFFSET ")
+            .bind(i64::try_from(count).unwrap_or(i64::MAX));
+        Ok(!self.one(tenant, statement).await?.is_empty())
     }
 
     async fn related(
         &self,
-        select: &'static str,
-        among: &'static str,
-        order: &'static str,
+        relation: &Relation,
         tenant: &str,
         ids: &[&str],
     ) -> Result<HashMap<String, Vec<Member>>, DatabaseError> {
         let mut found: HashMap<String, Vec<Member>> = HashMap::new();
         for chunk in ids.chunks(CHUNK) {
-            let statement =
-                self.statement(select).bind(tenant).sql(among).bind_all(chunk.iter().copied()).sql(order);
-            for row in self.one(tenant, statement).await? {
+            for row in self.one(tenant, self.related_statement(relation, tenant, chunk)).await? {
                 found.entry(row.text(0)?.to_owned()).or_default().push(member(&row, 1)?);
             }
         }
         Ok(found)
+    }
+
+    fn related_statement(&self, relation: &Relation, tenant: &str, ids: &[&str]) -> Statement {
+        let statement = self.statement(relation.select).bind(tenant).sql(relation.among);
+        statement.bind_all(ids.iter().copied()).sql(relation.order)
     }
 
     /// What a create with that `Idempotency-Key` was answered: the fingerprint of what was sent, the id, and the body.

@@ -5,6 +5,9 @@ use super::layout::{Column, Layout};
 use crate::audit::Change;
 use crate::database::{Database, Guard, Step, Unit, WriteError, Written};
 use doorward::scim::Resource;
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+const META: &str = "meta";
 
 /// How many members go into one statement.
 const CHUNK: usize = 500;
@@ -45,8 +48,6 @@ pub enum MemberStep {
 impl Draft {
     /// Of a resource that has an id, without what other tables have.
     pub fn of(resource: &Resource, layout: &Layout) -> Self {
-        let mut data = resource.to_json();
-        data.remove("meta");
         Self {
             id: resource.id().unwrap_or_default().to_owned(),
             resource_type: resource.resource_type().name().to_owned(),
@@ -55,10 +56,27 @@ impl Draft {
             display_name: layout.text(resource, Column::DisplayName),
             active: layout.boolean(resource, Column::Active),
             label: layout.label(resource).map(str::to_owned),
-            data: serde_json::Value::Object(data).to_string(),
+            // Values have no maps with keys that are no texts, which is all that could fail.
+            data: serde_json::to_string(&Kept(resource)).unwrap_or_default(),
             emails: layout.emails(resource),
             unique_values: layout.unique_values(resource),
         }
+    }
+}
+
+/// A resource as it is kept: without `meta`, which columns have, and in the order of its schemas, `schemas` first.
+struct Kept<'r>(&'r Resource);
+
+impl Serialize for Kept<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for (name, value) in self.0.core().iter().filter(|(name, _)| &***name != META) {
+            map.serialize_entry(&**name, value)?;
+        }
+        for (urn, complex) in self.0.extensions() {
+            map.serialize_entry(&**urn, complex)?;
+        }
+        map.end()
     }
 }
 

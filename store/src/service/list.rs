@@ -1,15 +1,16 @@
 //! Reading: one resource, or a page of many.
 
-use super::represent::{Related, version};
+use super::represent::version;
+use super::view::{View, response};
 use super::{Context, Request, Response, Service, ok, unavailable};
 use crate::database::Database;
-use crate::repository::{Layout, Listed, Order, Position, Predicate, Stored};
+use crate::repository::{Layout, Listed, Order, Position, Predicate, Related, Stored, Whole};
 use doorward::scim::{
-    Conditions, CursorScope, Filter, Freshness, ListResponse, Paging, Projection, Resource, ResourceType,
-    ScimError, SearchRequest, Sort, SortOrder, TypedFilter,
+    Conditions, CursorScope, Filter, Freshness, ListResponse, Paging, Resource, ResourceType, ScimError,
+    SearchRequest, Sort, SortOrder, TypedFilter,
 };
 use doorward::time::UnixTime;
-use serde_json::Value as Json;
+use serde_json::value::RawValue;
 use std::cmp::Ordering;
 use std::sync::Arc;
 
@@ -23,7 +24,7 @@ struct Search<'s> {
     filter: Option<TypedFilter>,
     predicate: Option<Predicate>,
     sort: Option<Sort>,
-    projection: Projection,
+    view: Arc<View>,
 }
 
 /// Where a page begins, and how long it may be.
@@ -42,28 +43,15 @@ impl<D: Database> Service<D> {
     ) -> Result<Response, ScimError> {
         let search = SearchRequest::from_query(request.query)?;
         let conditions = Conditions::parse(request.if_match, request.if_none_match)?;
-        let projection = Projection::new(resource_type, &search.attributes, &search.excluded_attributes)?;
-        let row = self.row(context, resource_type, id).await?;
+        let view = self.view_of(resource_type, &search)?;
+        let found = self.repository.get_whole(&context.tenant, resource_type.name(), id, view.related).await;
+        let found = found.map_err(|error| unavailable(&error))?.ok_or_else(|| ScimError::not_found(id))?;
+        let Whole { row, members, groups } = &found;
         let tag = version(row.version);
         if conditions.check_read(&tag)? == Freshness::NotModified {
             return Ok(Response { status: 304, headers: vec![("etag", tag.to_string())], body: None });
         }
-        self.shown(context, resource_type, &row, &projection).await
-    }
-
-    /// A resource as it is shown to who asked for it or changed it.
-    pub(super) async fn shown(
-        &self,
-        context: &Context,
-        resource_type: &Arc<ResourceType>,
-        row: &Stored,
-        projection: &Projection,
-    ) -> Result<Response, ScimError> {
-        let related = Related::of(projection, self.layout(resource_type)?);
-        let resource = self.represent_one(context, resource_type, row, related).await?;
-        let mut response = ok(&projection.apply(&resource));
-        response.headers.push(("etag", version(row.version).to_string()));
-        Ok(response)
+        Ok(response(200, row, self.view_read(context, resource_type, row, members, groups, &view)?))
     }
 
     pub(super) async fn row(
@@ -122,9 +110,8 @@ impl<D: Database> Service<D> {
         for ((resource_type, filter), sort) in resource_types.iter().zip(filters).zip(sorts) {
             let layout = self.layout(resource_type)?;
             let predicate = filter.as_ref().and_then(|filter| Predicate::of(filter, layout, &context.tenant));
-            let projection =
-                Projection::new(resource_type, &request.attributes, &request.excluded_attributes)?;
-            searches.push(Search { resource_type, layout, filter, predicate, sort, projection });
+            let view = self.view_of(resource_type, request)?;
+            searches.push(Search { resource_type, layout, filter, predicate, sort, view });
         }
         Ok(searches)
     }
@@ -135,7 +122,7 @@ impl<D: Database> Service<D> {
         searches: &[Search<'_>],
         skip: usize,
         count: usize,
-    ) -> Result<(usize, Vec<Json>), ScimError> {
+    ) -> Result<(usize, Vec<Box<RawValue>>), ScimError> {
         if let ([_, _, ..], true) = (searches, searches.iter().any(|search| search.sort.is_some())) {
             return self.page_of_several_sorted(context, searches, skip, count).await;
         }
@@ -145,7 +132,7 @@ impl<D: Database> Service<D> {
             let count = count.saturating_sub(page.len());
             let (found, part) = self.part(context, search, &Start::Index { skip, count }).await?;
             total = total.saturating_add(found);
-            page.extend(self.project(context, search, &part).await?);
+            page.extend(self.view(context, search.resource_type, &part, &search.view).await?);
         }
         Ok((total, page))
     }
@@ -267,21 +254,22 @@ impl<D: Database> Service<D> {
         searches: &[Search<'_>],
         skip: usize,
         count: usize,
-    ) -> Result<(usize, Vec<Json>), ScimError> {
+    ) -> Result<(usize, Vec<Box<RawValue>>), ScimError> {
         // The first of each type that could be on the page; which of them are, their keys tell.
         let most = skip.saturating_add(count);
         let (mut total, mut all) = (0_usize, Vec::new());
         for search in searches {
             let (found, rows) = self.part(context, search, &Start::Index { skip: 0, count: most }).await?;
             total = total.saturating_add(found);
-            let resources = self.represent(context, search.resource_type, &rows, search.shown()).await?;
+            let resources = self.represent(context, search.resource_type, &rows, search.view.related).await?;
             all.extend(resources.into_iter().map(|resource| (search, resource)));
         }
         all.sort_by(|(one_search, one), (other_search, other)| {
             compare((one_search, one), (other_search, other))
         });
         let page = all.iter().skip(skip).take(count);
-        Ok((total, page.map(|(search, resource)| search.projection.apply(resource).to_json()).collect()))
+        let page = page.map(|(search, resource)| search.view.of(resource)).collect::<Result<_, _>>()?;
+        Ok((total, page))
     }
 
     async fn page_by_cursor(
@@ -315,18 +303,8 @@ impl<D: Database> Service<D> {
             let expires = now.saturating_add(self.settings.cursor_timeout);
             self.cursors.seal(&scope, last.id.as_bytes(), expires)
         });
-        let page = self.project(context, search, &rows).await?;
+        let page = self.view(context, search.resource_type, &rows, &search.view).await?;
         Ok(ok(&ListResponse::by_cursor(None, next, page)))
-    }
-
-    async fn project(
-        &self,
-        context: &Context,
-        search: &Search<'_>,
-        rows: &[Stored],
-    ) -> Result<Vec<Json>, ScimError> {
-        let resources = self.represent(context, search.resource_type, rows, search.shown()).await?;
-        Ok(resources.iter().map(|resource| search.projection.apply(resource).to_json()).collect())
     }
 }
 
@@ -345,10 +323,6 @@ impl Search<'_> {
             predicate: self.predicate.as_ref(),
             order,
         }
-    }
-
-    fn shown(&self) -> Related {
-        Related::of(&self.projection, self.layout)
     }
 
     /// What the filter and the order look at.

@@ -6,6 +6,7 @@ mod exchange;
 mod list;
 mod represent;
 mod route;
+mod view;
 mod write;
 
 pub use exchange::{Context, Request, Response};
@@ -23,6 +24,7 @@ use serde_json::{Map, Value as Json};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
+use view::View;
 
 /// How the service behaves.
 #[derive(Debug, Clone)]
@@ -58,6 +60,8 @@ pub struct Service<D> {
     catalog: Arc<Catalog>,
     /// By the names of resource types.
     layouts: HashMap<String, Layout>,
+    /// What is seen by default, by the same names.
+    views: HashMap<String, Arc<View>>,
     settings: Settings,
     cursors: CursorKey,
 }
@@ -65,11 +69,14 @@ pub struct Service<D> {
 impl<D: Database> Service<D> {
     /// Over a database. `cursors` must be the same in every process that serves it.
     pub fn new(database: Arc<D>, catalog: Arc<Catalog>, settings: Settings, cursors: CursorKey) -> Self {
-        let layouts = catalog.resource_types().iter();
-        let layouts = layouts
-            .map(|resource_type| (resource_type.name().to_owned(), Layout::of(resource_type)))
-            .collect();
-        Self { repository: Repository::new(database), catalog, layouts, settings, cursors }
+        let (mut layouts, mut views) = (HashMap::new(), HashMap::new());
+        for resource_type in catalog.resource_types() {
+            let layout = Layout::of(resource_type);
+            let view = View::by_default(resource_type, &layout).map(Arc::new);
+            views.extend(view.map(|view| (resource_type.name().to_owned(), view)));
+            layouts.insert(resource_type.name().to_owned(), layout);
+        }
+        Self { repository: Repository::new(database), catalog, layouts, views, settings, cursors }
     }
 
     /// Answers a request.

@@ -1,27 +1,12 @@
-//! From rows to resources, and to what a client sees of them.
+//! From rows to resources, for whoever looks at their attributes.
 
 use super::{Context, Service, unavailable};
 use crate::database::Database;
-use crate::repository::{Layout, Member, Stored};
-use doorward::scim::{DateTime, Meta, Projection, Resource, ResourceType, ScimError, Version};
+use crate::repository::{Member, Related, Stored};
+use doorward::scim::{DateTime, Meta, Resource, ResourceType, ScimError, Version};
 use serde_json::{Map, Value as Json};
 use std::collections::HashMap;
 use std::sync::Arc;
-
-/// Which related resources are read too.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Related {
-    pub(super) members: bool,
-    pub(super) groups: bool,
-}
-
-impl Related {
-    /// What a projection shows.
-    pub(super) fn of(projection: &Projection, layout: &Layout) -> Self {
-        let shown = |attribute: Option<&_>| attribute.is_some_and(|attribute| projection.includes(attribute));
-        Self { members: shown(layout.members()), groups: shown(layout.groups()) }
-    }
-}
 
 impl<D: Database> Service<D> {
     /// Resources from rows, with what other tables have.
@@ -62,18 +47,7 @@ impl<D: Database> Service<D> {
         resources.into_iter().next().ok_or_else(|| ScimError::not_found(&row.id))
     }
 
-    /// A resource that is not in the database yet. It is in no group.
-    pub(super) fn represent_new(
-        &self,
-        context: &Context,
-        resource_type: &Arc<ResourceType>,
-        row: &Stored,
-        members: &[Member],
-    ) -> Result<Resource, ScimError> {
-        self.read(context, resource_type, row, [("members", Some(members)), ("groups", None)])
-    }
-
-    fn read(
+    pub(super) fn read(
         &self,
         context: &Context,
         resource_type: &Arc<ResourceType>,

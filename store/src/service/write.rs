@@ -1,15 +1,15 @@
 //! Changing: create, replace, patch, delete.
 
-use super::represent::{Related, location, version};
-use super::{Context, Request, Response, Service, ok, refused, unavailable};
+use super::represent::{location, version};
+use super::view::{View, response};
+use super::{Context, Request, Response, Service, refused, unavailable};
 use crate::audit::{Change, Operation};
 use crate::database::{Database, WriteError, Written};
-use crate::repository::{Draft, Layout, Member, MemberStep, Stored};
+use crate::repository::{Draft, Layout, Member, MemberStep, Related, Stored};
 use doorward::scim::{
-    AttributeRef, Complex, Conditions, MemberChange, MustExist, Patch, PatchAnswer, Projection, Resource,
-    ResourceType, ScimError, ScimType, SearchRequest, Softening, Value,
+    AttributeRef, Complex, Conditions, MemberChange, MustExist, Patch, PatchAnswer, Resource, ResourceType,
+    ScimError, ScimType, SearchRequest, Softening, Value,
 };
-use serde::Serialize;
 use serde_json::{Map, Value as Json};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
@@ -54,7 +54,8 @@ impl<D: Database> Service<D> {
         resource_type: &Arc<ResourceType>,
         mut body: Map<String, Json>,
     ) -> Result<Response, ScimError> {
-        let projection = self.projection(request, resource_type)?;
+        let layout = self.layout(resource_type)?;
+        let view = self.view_of(resource_type, &SearchRequest::from_query(request.query)?)?;
         let key = idempotency_key(request)?;
         let fingerprint =
             Sha256::new().chain_update(request.path).chain_update([0]).chain_update(request.body);
@@ -64,7 +65,6 @@ impl<D: Database> Service<D> {
         {
             return Ok(response);
         }
-        let layout = self.layout(resource_type)?;
         context.profile.softenings().soften_resource(resource_type, &mut body);
         let mut resource = Resource::parse(resource_type, &body, self.settings.unknown)?;
         let members = take_members(&mut resource, layout)?;
@@ -87,8 +87,10 @@ impl<D: Database> Service<D> {
             modified: context.now,
             data: draft.data.clone(),
         };
-        let shown = self.represent_new(context, resource_type, &row, &members)?;
-        let response = created(context, resource_type, &row.id, &projection.apply(&shown));
+        // It is in no group yet.
+        let shown = self.view_read(context, resource_type, &row, &members, &[], &view)?;
+        let mut response = response(201, &row, shown);
+        response.headers.push(("location", location(context, resource_type, &row.id)));
         let members: Vec<String> = members.into_iter().map(|member| member.id).collect();
         let steps = if members.is_empty() { Vec::new() } else { vec![MemberStep::Add(members)] };
         let change = change(context, Operation::Create, resource_type, &draft.id, attributes);
@@ -115,7 +117,7 @@ impl<D: Database> Service<D> {
         mut body: Map<String, Json>,
     ) -> Result<Response, ScimError> {
         let layout = self.layout(resource_type)?;
-        let projection = self.projection(request, resource_type)?;
+        let view = self.view_of(resource_type, &SearchRequest::from_query(request.query)?)?;
         context.profile.softenings().soften_resource(resource_type, &mut body);
         let mut sent = Resource::parse(resource_type, &body, self.settings.unknown)?;
         let members = take_members(&mut sent, layout)?;
@@ -123,7 +125,7 @@ impl<D: Database> Service<D> {
         let members = self.known(context, values_of(&members)).await?;
         let wanted = Wanted::Replaced { resource: Box::new(sent), members };
         let row = self.change(context, request, resource_type, id, &wanted).await?;
-        self.shown(context, resource_type, &row, &projection).await
+        self.respond(context, resource_type, &row, &view).await
     }
 
     pub(super) async fn patch(
@@ -136,7 +138,7 @@ impl<D: Database> Service<D> {
     ) -> Result<Response, ScimError> {
         let layout = self.layout(resource_type)?;
         let search = SearchRequest::from_query(request.query)?;
-        let projection = Projection::new(resource_type, &search.attributes, &search.excluded_attributes)?;
+        let view = self.view_of(resource_type, &search)?;
         let softenings = context.profile.softenings();
         softenings.soften_patch(resource_type, &mut body);
         let patch = Patch::parse(resource_type, &body, &softenings.patch_rules(self.settings.unknown))?;
@@ -149,12 +151,25 @@ impl<D: Database> Service<D> {
         };
         let wanted = Wanted::Patched { rest, members: member_changes };
         let row = self.change(context, request, resource_type, id, &wanted).await?;
-        let wants_body = !search.attributes.is_empty();
-        if context.profile.patch_answer() == PatchAnswer::NoContent && !wants_body {
+        if search.attributes.is_empty() && self.is_told_less(context, &row.id, &view).await? {
             let tag = version(row.version).to_string();
             return Ok(Response { status: 204, headers: vec![("etag", tag)], body: None });
         }
-        self.shown(context, resource_type, &row, &projection).await
+        self.respond(context, resource_type, &row, &view).await
+    }
+
+    /// Whether a PATCH is answered with 204, where the client names no attributes: to the profiles that expect it, and where the group
+    /// is so large that nobody who adds one member can want to see all of them.
+    async fn is_told_less(&self, context: &Context, id: &str, view: &View) -> Result<bool, ScimError> {
+        if context.profile.patch_answer() == PatchAnswer::NoContent {
+            return Ok(true);
+        }
+        if !view.related.members {
+            return Ok(false);
+        }
+        let most = self.settings.pages.max_count;
+        let is_large = self.repository.has_more_members(&context.tenant, id, most).await;
+        is_large.map_err(|error| unavailable(&error))
     }
 
     pub(super) async fn delete(
@@ -428,8 +443,9 @@ impl<D: Database> Service<D> {
                 "Idempotency-Key: expected the request that it was used with before",
             ));
         }
-        let response = created(context, resource_type, &id, &());
-        Ok(Some(Response { body: Some(body.into_bytes()), ..response }))
+        let location = location(context, resource_type, &id);
+        let headers = vec![("etag", version(1).to_string()), ("location", location)];
+        Ok(Some(Response { status: 201, headers, body: Some(body.into_bytes()) }))
     }
 
     /// The error with the attribute whose value is taken.
@@ -446,22 +462,6 @@ impl<D: Database> Service<D> {
         }
         refused(&error, &draft.id)
     }
-
-    fn projection(
-        &self,
-        request: &Request<'_>,
-        resource_type: &ResourceType,
-    ) -> Result<Projection, ScimError> {
-        let search = SearchRequest::from_query(request.query)?;
-        Ok(Projection::new(resource_type, &search.attributes, &search.excluded_attributes)?)
-    }
-}
-
-/// The answer to a create.
-fn created(context: &Context, resource_type: &ResourceType, id: &str, shown: &impl Serialize) -> Response {
-    let location = location(context, resource_type, id);
-    let headers = vec![("etag", version(1).to_string()), ("location", location)];
-    Response { status: 201, headers, ..ok(shown) }
 }
 
 fn change(

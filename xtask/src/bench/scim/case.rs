@@ -41,7 +41,8 @@ impl Case {
 /// `100,000`.
 pub(super) fn thousands(number: usize) -> String {
     let digits = number.to_string();
-    let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().filter_map(|group| str::from_utf8(group).ok()).collect();
+    let groups: Vec<&str> =
+        digits.as_bytes().rchunks(3).rev().filter_map(|group| str::from_utf8(group).ok()).collect();
     groups.join(",")
 }
 
@@ -79,7 +80,9 @@ impl Caller {
     pub(super) fn find(&self, case: Case, number: usize) -> Vec<u8> {
         let filter = match case {
             Case::ExternalId => format!("externalId%20eq%20%22ext-{number}%22"),
-            Case::Email => format!("emails%5Btype%20eq%20%22work%22%5D.value%20eq%20%22user-{number}%40example.com%22"),
+            Case::Email => {
+                format!("emails%5Btype%20eq%20%22work%22%5D.value%20eq%20%22user-{number}%40example.com%22")
+            }
             _ => format!("userName%20eq%20%22user-{number}%40example.com%22"),
         };
         self.get(&format!("/Users?filter={filter}"))

@@ -128,7 +128,10 @@ impl Connection {
     /// Sends a request and reads the response; answers whether the connection can be used again.
     async fn exchange(&mut self, request: &[u8]) -> Result<bool> {
         self.buffer.clear();
-        self.stream.write_all(request).await.with_context(|| format!("expected to send to {}", self.address))?;
+        self.stream
+            .write_all(request)
+            .await
+            .with_context(|| format!("expected to send to {}", self.address))?;
         let head = loop {
             if let Some(end) = find(&self.buffer, b"\r\n\r\n") {
                 break end;

@@ -82,7 +82,13 @@ pub(crate) fn start(options: &Options) -> Result<()> {
     for users in &options.users {
         for subject in &subjects {
             let running = subject.start(&doorward)?;
-            let mut bench = Bench { subject: *subject, users: *users, running, seconds: options.seconds, results: &mut results };
+            let mut bench = Bench {
+                subject: *subject,
+                users: *users,
+                running,
+                seconds: options.seconds,
+                results: &mut results,
+            };
             bench.run()?;
         }
     }
@@ -137,7 +143,8 @@ impl Bench<'_> {
             return Ok(());
         }
         let (users, caller) = (self.users, self.running.caller.clone());
-        let some = Load { connections: CONNECTIONS, requests: usize::MAX, time: Duration::from_secs(self.seconds) };
+        let some =
+            Load { connections: CONNECTIONS, requests: usize::MAX, time: Duration::from_secs(self.seconds) };
         let (paths, of) = (ids.clone(), caller.clone());
         let get = move |number: usize| {
             of.get(&format!("/Users/{}", paths.get(scattered(number, users)).map_or("", String::as_str)))
@@ -146,7 +153,10 @@ impl Bench<'_> {
         for case in [Case::UserName, Case::ExternalId, Case::Email] {
             let of = caller.clone();
             let find = move |number| of.find(case, scattered(number, users));
-            self.measure(case, some, find, |answer| expect(&answer, 200, "\"totalResults\":1,").or_else(|_| expect(&answer, 200, "\"totalResults\":1}")))?;
+            self.measure(case, some, find, |answer| {
+                expect(&answer, 200, "\"totalResults\":1,")
+                    .or_else(|_| expect(&answer, 200, "\"totalResults\":1}"))
+            })?;
         }
         let of = caller.clone();
         let list = move |_| of.get("/Users?startIndex=1&count=100");
@@ -164,10 +174,15 @@ impl Bench<'_> {
         let caller = self.running.caller.clone();
         let one = |request: Vec<u8>, time| {
             let load = Load { connections: 1, requests: 1, time };
-            drive(self.running.address, load, move |_| request.clone(), |answer| match answer.status {
-                204 => Ok(Some(String::new())),
-                _ => Ok(Some(id(&answer)?)),
-            })
+            drive(
+                self.running.address,
+                load,
+                move |_| request.clone(),
+                |answer| match answer.status {
+                    204 => Ok(Some(String::new())),
+                    _ => Ok(Some(id(&answer)?)),
+                },
+            )
         };
         let name = format!("group-{size}");
         let made = one(caller.send("POST", "/Groups", &group(&name)), PATIENCE)?;
@@ -222,7 +237,13 @@ impl Bench<'_> {
         };
         println!(
             "{:<20} {:>7} users  {:<34} {:>8.0}/s  p50 {:>8.0} µs  p99 {:>8.0} µs  CPU {:>6.0} µs",
-            self.subject.title(), self.users, case.title(), found.rate, found.p50, found.p99, found.cpu
+            self.subject.title(),
+            self.users,
+            case.title(),
+            found.rate,
+            found.p50,
+            found.p99,
+            found.cpu
         );
         self.results.found.push(found);
         Ok(outcome.kept)
@@ -237,7 +258,12 @@ fn scattered(number: usize, users: usize) -> usize {
 
 fn id(answer: &Answer<'_>) -> Result<String> {
     let text = || String::from_utf8_lossy(answer.body.get(..500).unwrap_or(answer.body)).into_owned();
-    ensure!(matches!(answer.status, 200 | 201), "expected 200 or 201, but found {} {}", answer.status, text());
+    ensure!(
+        matches!(answer.status, 200 | 201),
+        "expected 200 or 201, but found {} {}",
+        answer.status,
+        text()
+    );
     let body: Value = serde_json::from_slice(answer.body).with_context(text)?;
     body.get("id").and_then(Value::as_str).map(str::to_owned).with_context(text)
 }

@@ -32,7 +32,8 @@ pub(super) fn markdown(results: &Results) -> String {
         text += &table(results, users, "µs of a request, median / 99th percentile", |found| {
             format!("{} / {}", whole(found.p50), whole(found.p99))
         });
-        text += &table(results, users, "CPU µs of the server's process for a request", |found| whole(found.cpu));
+        text +=
+            &table(results, users, "CPU µs of the server's process for a request", |found| whole(found.cpu));
     }
     text += &aims(results);
     if !results.left_out.is_empty() {
@@ -96,7 +97,12 @@ fn aims(results: &Results) -> String {
             let peers = Subject::PEERS.iter().filter_map(|peer| rate(*peer, few, case));
             let fastest = peers.reduce(f64::max);
             let times = rate(subject, few, case).zip(fastest).map(|(ours, theirs)| ours / theirs);
-            at_least(format!("{} by the fastest peer, {} users, at least", case.title(), thousands(few)), times, 10.0, 1);
+            at_least(
+                format!("{} by the fastest peer, {} users, at least", case.title(), thousands(few)),
+                times,
+                10.0,
+                1,
+            );
         }
         at_least("GET by id a second, at least".to_owned(), rate(subject, few, Case::Get), 20_000.0, 0);
         at_least("creates a second, at least".to_owned(), rate(subject, few, Case::Create), 4_000.0, 0);
@@ -107,13 +113,19 @@ fn aims(results: &Results) -> String {
         for case in [Case::UserName, Case::ExternalId, Case::Email] {
             let grown = rate(subject, few, case).zip(rate(subject, many, case)).map(|(few, many)| few / many);
             let grown = grown.filter(|_| few != many);
-            at_most(format!("{}, time at {} users by {}, at most", case.title(), thousands(many), thousands(few)), grown, 1.3, 2);
+            at_most(
+                format!("{}, time at {} users by {}, at most", case.title(), thousands(many), thousands(few)),
+                grown,
+                1.3,
+                2,
+            );
         }
         let [small, .., large] = GROUPS;
         let p50 = |members| results.of(subject, many, Case::Member(members)).map(|found| found.p50);
         let what = format!("PATCH of one member of {}, ms, at most", thousands(large));
         at_most(what, p50(large).map(|micros| micros / 1e3), 3.0, 2);
-        let what = format!("PATCH of one member of {}, by one of {}, at most", thousands(large), thousands(small));
+        let what =
+            format!("PATCH of one member of {}, by one of {}, at most", thousands(large), thousands(small));
         at_most(what, p50(large).zip(p50(small)).map(|(large, small)| large / small), 1.5, 2);
     }
     let mut text = "\n## Aims\n\n| | found | bound | kept |\n|---|---|---|---|\n".to_owned();

@@ -130,7 +130,8 @@ fn store(
     caller.token = run(&["token", "create", "bench", "bench"])?.trim().to_owned();
     // Nothing else is other than it is by default.
     let config = scratch.join("store.yaml");
-    fs::write(&config, "admin: null\nlimits: { rate: null }\n").context("expected to write a configuration")?;
+    fs::write(&config, "admin: null\nlimits: { rate: null }\n")
+        .context("expected to write a configuration")?;
     let mut command = program(doorward);
     command.args(["store", "--db", url, "--listen", &address.to_string(), "--config"]).arg(config);
     Ok(command)

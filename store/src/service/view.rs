@@ -1,0 +1,246 @@
+//! What a client sees of resources: JSON, as it goes into a response.
+//!
+//! A resource that is shown as it is, all of it, is not taken apart and put together again: what is kept is JSON already, and what
+//! other tables have is added to its end.
+
+use super::represent::{location, meta, version};
+use super::{Context, Response, Service, unavailable};
+use crate::database::Database;
+use crate::repository::{Layout, Member, Related, Stored};
+use doorward::scim::{Meta, Projection, Resource, ResourceType, ScimError, SearchRequest};
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// The schemas that are part of the program. Their attributes stay what they are from start to start, and all that is kept of them is
+/// returned by default; of a schema from a configuration neither is certain.
+const BUILT_IN: [&str; 3] = [
+    "urn:ietf:params:scim:schemas:core:2.0:User",
+    "urn:ietf:params:scim:schemas:core:2.0:Group",
+    "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User",
+];
+
+/// Which part of the resources of one type a client sees.
+#[derive(Debug)]
+pub(super) struct View {
+    projection: Projection,
+    /// Whether the client has chosen no attributes.
+    is_default: bool,
+    /// What must be read for it.
+    pub(super) related: Related,
+}
+
+impl View {
+    /// The one of a search, of attributes that are chosen or not.
+    fn new(resource_type: &ResourceType, layout: &Layout, search: &SearchRequest) -> Result<Self, ScimError> {
+        let projection = Projection::new(resource_type, &search.attributes, &search.excluded_attributes)?;
+        let is_shown =
+            |attribute: Option<&_>| attribute.is_some_and(|attribute| projection.includes(attribute));
+        let related = Related { members: is_shown(layout.members()), groups: is_shown(layout.groups()) };
+        let is_default = search.attributes.is_empty() && search.excluded_attributes.is_empty();
+        Ok(Self { projection, is_default, related })
+    }
+
+    /// The one of who chooses nothing.
+    pub(super) fn by_default(resource_type: &ResourceType, layout: &Layout) -> Option<Self> {
+        Self::new(resource_type, layout, &SearchRequest::default()).ok()
+    }
+
+    /// A resource that was read already.
+    pub(super) fn of(&self, resource: &Resource) -> Result<Box<RawValue>, ScimError> {
+        to_raw_value(&self.projection.apply(resource)).map_err(|error| broken(&error))
+    }
+}
+
+/// A reference to a resource, as an element of `members` or `groups`.
+#[derive(Serialize)]
+struct Reference<'r> {
+    value: &'r str,
+    #[serde(rename = "$ref", skip_serializing_if = "Option::is_none")]
+    reference: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    display: Option<&'r str>,
+    #[serde(rename = "type")]
+    kind: &'r str,
+}
+
+/// `meta` (RFC 7643 section 3.1).
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct MetaText<'m> {
+    resource_type: &'m str,
+    created: String,
+    last_modified: String,
+    location: &'m str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<&'m str>,
+}
+
+impl<D: Database> Service<D> {
+    /// The view that a request asks for.
+    pub(super) fn view_of(
+        &self,
+        resource_type: &ResourceType,
+        search: &SearchRequest,
+    ) -> Result<Arc<View>, ScimError> {
+        let is_default = search.attributes.is_empty() && search.excluded_attributes.is_empty();
+        match self.views.get(resource_type.name()).filter(|_| is_default) {
+            Some(view) => Ok(Arc::clone(view)),
+            None => View::new(resource_type, self.layout(resource_type)?, search).map(Arc::new),
+        }
+    }
+
+    /// Resources from rows.
+    pub(super) async fn view(
+        &self,
+        context: &Context,
+        resource_type: &Arc<ResourceType>,
+        rows: &[Stored],
+        view: &View,
+    ) -> Result<Vec<Box<RawValue>>, ScimError> {
+        let ids: Vec<&str> = rows.iter().map(|row| row.id.as_str()).collect();
+        let tenant = context.tenant.as_str();
+        let (mut members, mut groups) = (HashMap::new(), HashMap::new());
+        if view.related.members {
+            members = self.repository.members(tenant, &ids).await.map_err(|error| unavailable(&error))?;
+        }
+        if view.related.groups {
+            groups = self.repository.groups(tenant, &ids).await.map_err(|error| unavailable(&error))?;
+        }
+        let none = Vec::new();
+        let of = |row: &Stored| {
+            let [members, groups] = [&members, &groups].map(|found| found.get(&row.id).unwrap_or(&none));
+            self.view_read(context, resource_type, row, members, groups, view)
+        };
+        rows.iter().map(of).collect()
+    }
+
+    /// One resource, as the response to who asked for it or changed it.
+    pub(super) async fn respond(
+        &self,
+        context: &Context,
+        resource_type: &Arc<ResourceType>,
+        row: &Stored,
+        view: &View,
+    ) -> Result<Response, ScimError> {
+        let shown = self.view(context, resource_type, std::slice::from_ref(row), view).await?;
+        let shown = shown.into_iter().next().ok_or_else(|| ScimError::not_found(&row.id))?;
+        Ok(response(200, row, shown))
+    }
+
+    /// One resource with what other tables have.
+    pub(super) fn view_read(
+        &self,
+        context: &Context,
+        resource_type: &Arc<ResourceType>,
+        row: &Stored,
+        members: &[Member],
+        groups: &[Member],
+        view: &View,
+    ) -> Result<Box<RawValue>, ScimError> {
+        if view.is_default
+            && let Some(start) = plain(&row.data)
+        {
+            let text =
+                self.spliced(context, resource_type, row, start, [("members", members), ("groups", groups)]);
+            return text.and_then(RawValue::from_string).map_err(|error| broken(&error));
+        }
+        let related = [("members", Some(members)), ("groups", Some(groups))];
+        view.of(&self.read(context, resource_type, row, related)?)
+    }
+
+    fn spliced(
+        &self,
+        context: &Context,
+        resource_type: &ResourceType,
+        row: &Stored,
+        start: &str,
+        related: [(&str, &[Member]); 2],
+    ) -> serde_json::Result<String> {
+        let mut text = String::with_capacity(start.len().saturating_add(512));
+        text.push_str(start);
+        for (name, others) in related {
+            if others.is_empty() {
+                continue;
+            }
+            let is_groups = name == "groups";
+            let references = others.iter().map(|other| {
+                let resource_type = self.catalog.resource_type(&other.resource_type);
+                Reference {
+                    value: &other.id,
+                    reference: resource_type.map(|known| location(context, known, &other.id)),
+                    display: other.label.as_deref(),
+                    // Nobody is in a group by way of another one, as far as is kept.
+                    kind: if is_groups { "direct" } else { &other.resource_type },
+                }
+            });
+            text.push_str(",\"");
+            text.push_str(name);
+            text.push_str("\":");
+            text.push_str(&serde_json::to_string(&references.collect::<Vec<_>>())?);
+        }
+        let Meta { created, last_modified, location, version } = meta(context, resource_type, row);
+        let meta = MetaText {
+            resource_type: resource_type.name(),
+            created: created.to_string(),
+            last_modified: last_modified.to_string(),
+            location: &location,
+            version: version.as_deref(),
+        };
+        text.push_str(",\"meta\":");
+        text.push_str(&serde_json::to_string(&meta)?);
+        text.push('}');
+        Ok(text)
+    }
+}
+
+/// A response with one resource.
+pub(super) fn response(status: u16, row: &Stored, shown: Box<RawValue>) -> Response {
+    let body = Box::<str>::from(shown).into_string().into_bytes();
+    Response { status, headers: vec![("etag", version(row.version).to_string())], body: Some(body) }
+}
+
+/// All but the end of what is kept, if it is of built-in schemas alone.
+fn plain(data: &str) -> Option<&str> {
+    let mut schemas = data.strip_prefix("{\"schemas\":[")?;
+    loop {
+        let (schema, rest) = schemas.strip_prefix('"')?.split_once('"')?;
+        if !BUILT_IN.contains(&schema) {
+            return None;
+        }
+        match rest.strip_prefix(',') {
+            Some(rest) => schemas = rest,
+            None => break rest.starts_with(']').then_some(())?,
+        }
+    }
+    data.strip_suffix('}')
+}
+
+fn broken(error: &serde_json::Error) -> ScimError {
+    ScimError::new(500, format!("expected a readable resource, but found {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_a_schema_of_a_configuration_is_read() {
+        let [user, group, enterprise] = BUILT_IN;
+        for (data, expected) in [
+            (format!(r#"{{"schemas":["{user}"],"id":"1"}}"#), true),
+            (format!(r#"{{"schemas":["{user}","{enterprise}"],"id":"1"}}"#), true),
+            (format!(r#"{{"schemas":["{group}"]}}"#), true),
+            (format!(r#"{{"schemas":["{user}","urn:a:b"],"id":"1"}}"#), false),
+            (r#"{"schemas":["urn:a:b"],"id":"1"}"#.to_owned(), false),
+            (r#"{"schemas":[]}"#.to_owned(), false),
+            (format!(r#"{{"id":"1","schemas":["{user}"]}}"#), false),
+            (format!(r#"{{"schemas":["{user}""#), false),
+            (String::new(), false),
+        ] {
+            assert_eq!(plain(&data).is_some(), expected, "{data}");
+            assert!(plain(&data).is_none_or(|start| format!("{start}}}") == data), "{data}");
+        }
+    }
+}
