@@ -20,7 +20,7 @@ pub(crate) fn read_head(rows: &[Row]) -> Result<Option<Head>, DatabaseError> {
     Ok(Some(Head { sequence: row.integer(0)?, hash }))
 }
 
-/// What keeps the record of a unit's change and makes it the head; and that head.
+/// What keeps the record of a unit's change; and the head with it.
 ///
 /// # Errors
 /// [`DatabaseError::Failed`] if the record cannot be written as JSON.
@@ -29,7 +29,7 @@ pub(super) fn extend(
     unit: &Unit,
     head: Head,
     version_before: Option<i64>,
-) -> Result<(Head, [Statement; 2]), DatabaseError> {
+) -> Result<(Head, Statement), DatabaseError> {
     let record = unit.change.record(&unit.tenant, &head, version_before);
     let text = serde_json::to_string(&record).map_err(|error| DatabaseError::Failed(error.to_string()))?;
     let head = head.after(&text);
@@ -42,11 +42,15 @@ pub(super) fn extend(
         .sql(", ")
         .bind(head.hash.to_vec())
         .sql(")");
-    let advance = Statement::new(dialect, "UPDATE tenant SET sequence = ")
+    Ok((head, insert))
+}
+
+/// What makes this the head of a tenant: once in a transaction, after all of its records.
+pub(super) fn advance(dialect: Dialect, tenant: &str, head: &Head) -> Statement {
+    Statement::new(dialect, "UPDATE tenant SET sequence = ")
         .bind(head.sequence)
         .sql(", hash = ")
         .bind(head.hash.to_vec())
         .sql(" WHERE id = ")
-        .bind(unit.tenant.as_str());
-    Ok((head, [insert, advance]))
+        .bind(tenant)
 }

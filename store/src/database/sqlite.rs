@@ -72,7 +72,7 @@ impl Sqlite {
         let (writer, jobs) = queue();
         thread::Builder::new()
             .name("sqlite-writer".to_owned())
-            .spawn(move || Writer { connection: writing, heads: HashMap::new() }.run(jobs))
+            .spawn(move || Writer { connection: writing }.run(jobs))
             .map_err(|error| DatabaseError::Failed(format!("expected to start a thread: {error}")))?;
         let [short, readers] = [short, free].map(|connections| Readers(Mutex::new(connections)));
         Ok(Self { short, readers: Arc::new(readers), permits, writer })
@@ -191,8 +191,6 @@ fn rows(connection: &Connection, statement: &Statement) -> rusqlite::Result<Vec<
 /// The one that writes.
 struct Writer {
     connection: Connection,
-    /// The heads of the chains as of the last commit, of tenants that were written to; another process may have moved them on.
-    heads: HashMap<String, Head>,
 }
 
 impl Writer {
@@ -205,18 +203,19 @@ impl Writer {
 
     /// Does everything in one transaction; each work is undone on its own if it is refused.
     fn write<'w>(&mut self, works: impl Iterator<Item = &'w Work>) -> Outcomes {
-        self.heads.clear();
         let mut transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        // The heads of the chains, of tenants that were written to.
+        let mut heads = HashMap::new();
         let mut outcomes = Vec::new();
         for work in works {
+            if let Work::Administration(_) = work {
+                // A tenant may go, and its head with it.
+                advance(&transaction, &mut heads)?;
+            }
             let mut savepoint = transaction.savepoint()?;
             let outcome = match work {
-                Work::Unit(unit) => perform(&savepoint, unit, &mut self.heads),
-                Work::Administration(statements) => {
-                    // A tenant may go, and its head with it.
-                    self.heads.clear();
-                    administer(&savepoint, statements)
-                }
+                Work::Unit(unit) => perform(&savepoint, unit, &mut heads),
+                Work::Administration(statements) => administer(&savepoint, statements),
             };
             match &outcome {
                 Ok(_) => savepoint.commit()?,
@@ -232,6 +231,7 @@ impl Writer {
             }
             outcomes.push(outcome);
         }
+        advance(&transaction, &mut heads)?;
         transaction.commit()?;
         Ok(outcomes)
     }
@@ -273,12 +273,21 @@ fn perform(
     if !changed {
         return Ok(Written { changed, version_before, sequence: head.sequence });
     }
-    let (head, statements) = chain::extend(Dialect::Sqlite, unit, head, version_before)?;
-    for statement in &statements {
-        execute(connection, statement)?;
-    }
+    let (head, record) = chain::extend(Dialect::Sqlite, unit, head, version_before)?;
+    execute(connection, &record)?;
     heads.insert(unit.tenant.clone(), head);
     Ok(Written { changed, version_before, sequence: head.sequence })
+}
+
+/// Writes how far the chains have come.
+fn advance(connection: &Connection, heads: &mut HashMap<String, Head>) -> Result<(), DatabaseError> {
+    for (tenant, head) in heads.drain() {
+        let advance = chain::advance(Dialect::Sqlite, &tenant, &head);
+        connection
+            .prepare_cached(advance.text())?
+            .execute(rusqlite::params_from_iter(advance.parameters()))?;
+    }
+    Ok(())
 }
 
 /// The answer says whether anything changed, and no more.

@@ -85,7 +85,7 @@ fn write(lines: &Receiver<Vec<u8>>, mut writer: impl Write) {
         // Where should it be told that the log cannot be written?
         let _ = writer.write_all(&line).and_then(|()| writer.flush());
         // To be woken for each line would cost its sender more than the line.
-        thread::sleep(PAUSE);
+        thread::park_timeout(PAUSE);
     }
 }
 
