@@ -31,15 +31,23 @@ pub use signal::shutdown_signal;
 use crate::database::Database;
 use crate::service::{Context, Request, Response, Service};
 use std::future::Future;
+use tokio::sync::watch;
 
 /// Whoever answers requests.
 pub trait Handle: Send + Sync + 'static {
     /// Answers a request of a tenant.
     fn handle(&self, context: &Context, request: &Request<'_>) -> impl Future<Output = Response> + Send;
+
+    /// What tells when something of a tenant has changed, for requests that wait.
+    fn watch(&self, tenant: &str) -> watch::Receiver<()>;
 }
 
 impl<D: Database> Handle for Service<D> {
     async fn handle(&self, context: &Context, request: &Request<'_>) -> Response {
         Service::handle(self, context, request).await
+    }
+
+    fn watch(&self, tenant: &str) -> watch::Receiver<()> {
+        Service::watch(self, tenant)
     }
 }

@@ -25,8 +25,8 @@ use doorward::scim::ScimError;
 use http_body_util::{BodyExt, Limited};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{Instant, sleep, timeout};
 
 const MEDIA_TYPE: &str = "application/scim+json";
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -34,6 +34,10 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const RETRY_AFTER: &str = "1";
 /// How long the database may take to say that it is there.
 const READY: Duration = Duration::from_secs(5);
+/// Where requests may wait for a change.
+const FEED: &str = "/changes";
+/// How often they look for what another process has changed.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// What requests share.
 pub(super) struct Shared<H, D> {
@@ -49,6 +53,8 @@ pub(super) struct Shared<H, D> {
     pub(super) log: Arc<Log>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) started: Instant,
+    /// Whether the server is to end.
+    pub(super) stop: watch::Receiver<bool>,
 }
 
 /// Everything on the public listener.
@@ -126,14 +132,6 @@ impl<H: Handle, D: Database> Shared<H, D> {
         entry.actor = Some(access.token.clone());
         self.check_rate(&access.tenant)?;
         let body = self.read(body).await?;
-        let permit = timeout(self.options.limits.wait, self.requests.acquire()).await;
-        let Ok(Ok(_permit)) = permit else {
-            return Err(refusal(
-                503,
-                "expected less to do: try again",
-                &[("retry-after", RETRY_AFTER.to_owned())],
-            ));
-        };
         // It is always there: connections are our own.
         let peer = parts.extensions.get::<Peer>().copied();
         let context = Context {
@@ -158,7 +156,43 @@ impl<H: Handle, D: Database> Shared<H, D> {
             idempotency_key: field(HeaderName::from_static("idempotency-key")),
             body: &body,
         };
-        Ok(self.handle.handle(&context, &request).await)
+        self.handle(&context, &request, entry.started).await
+    }
+
+    /// Hands a request over. One that waits for a change holds nothing meanwhile but its connection.
+    async fn handle(
+        &self,
+        context: &Context,
+        request: &Request<'_>,
+        started: Instant,
+    ) -> Result<Response, Box<Response>> {
+        let mut stop = self.stop.clone();
+        let mut changes = (request.path == FEED).then(|| self.handle.watch(&context.tenant));
+        loop {
+            let permit = timeout(self.options.limits.wait, self.requests.acquire()).await;
+            let Ok(Ok(permit)) = permit else {
+                let retry = [("retry-after", RETRY_AFTER.to_owned())];
+                return Err(refusal(503, "expected less to do: try again", &retry));
+            };
+            let response = self.handle.handle(context, request).await;
+            drop(permit);
+            let (Some(wait), Some(changes)) = (response.waits, &mut changes) else { return Ok(response) };
+            let left = wait.saturating_sub(started.elapsed());
+            if left.is_zero() || *stop.borrow() {
+                return Ok(response);
+            }
+            let told = async {
+                if changes.changed().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            };
+            tokio::select! {
+                () = told => {}
+                () = sleep(left.min(LOOK)) => {}
+                // Whoever could tell is gone: that is the end too.
+                _ = stop.wait_for(|stop| *stop) => return Ok(response),
+            }
+        }
     }
 
     /// The path below the base path, with a slash in front.
@@ -269,7 +303,10 @@ fn to_axum(response: Response, request_id: &str) -> axum::response::Response {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     for (name, value) in &response.headers {
         if let Ok(value) = HeaderValue::from_str(value) {
-            headers.append(HeaderName::from_static(name), value);
+            match *name {
+                "content-type" => drop(headers.insert(header::CONTENT_TYPE, value)),
+                name => drop(headers.append(HeaderName::from_static(name), value)),
+            }
         }
     }
     if let Ok(value) = HeaderValue::from_str(request_id) {

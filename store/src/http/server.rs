@@ -27,6 +27,9 @@ pub struct Server {
     admin: Option<Listening>,
     options: ServerOptions,
     log: Arc<Log>,
+    /// Tells that it is to end.
+    tell: watch::Sender<bool>,
+    stop: watch::Receiver<bool>,
 }
 
 struct Listening {
@@ -75,6 +78,7 @@ impl Server {
                 Some(Arc::new(Access { tenant: found.id, profile: found.profile, token, expires: None }))
             }
         };
+        let (tell, stop) = watch::channel(false);
         let (log, metrics) = (Arc::new(log), Arc::new(Metrics::default()));
         let admin = match options.admin {
             Some(address) => {
@@ -95,10 +99,11 @@ impl Server {
             log: Arc::clone(&log),
             metrics,
             started: Instant::now(),
+            stop: stop.clone(),
             options: options.clone(),
         };
         let public = listen(options.listen, scim::router(Arc::new(shared))).await?;
-        Ok(Self { public, admin, options, log })
+        Ok(Self { public, admin, options, log, tell, stop })
     }
 
     /// Where the service listens.
@@ -113,8 +118,7 @@ impl Server {
 
     /// Serves until `shutdown` is done, and then until requests have ended or the time for that is over.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let Self { public, admin, options, log } = self;
-        let (tell, stop) = watch::channel(false);
+        let Self { public, admin, options, log, tell, stop } = self;
         let addresses = json!({
             "listen": public.address.to_string(),
             "admin": admin.as_ref().map(|admin| admin.address.to_string()),

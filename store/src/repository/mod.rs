@@ -24,6 +24,11 @@ impl<D: Database> Repository<D> {
     pub const fn new(database: Arc<D>) -> Self {
         Self { database }
     }
+
+    /// The database.
+    pub fn database(&self) -> &D {
+        &self.database
+    }
 }
 
 impl<D> Clone for Repository<D> {

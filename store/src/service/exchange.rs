@@ -2,6 +2,7 @@
 
 use crate::audit::Origin;
 use doorward::scim::{Profile, ScimError};
+use std::time::Duration;
 
 /// Who asks, and when.
 #[derive(Debug, Clone)]
@@ -40,18 +41,21 @@ pub struct Request<'r> {
 }
 
 /// The answer to a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Response {
     /// The status.
     pub status: u16,
     /// Header fields beside `Content-Type` and `Content-Length`, names in lower case.
     pub headers: Vec<(&'static str, String)>,
-    /// JSON, as `application/scim+json`; none where there is no content.
+    /// JSON, as `application/scim+json` unless a field says otherwise; none where there is no content.
     pub body: Option<Vec<u8>>,
+    /// There is nothing new, and the client would wait so long for it: whoever has a clock asks again when there is
+    /// ([`Service::watch`](super::Service::watch)), and answers this when the time is over.
+    pub waits: Option<Duration>,
 }
 
 impl From<ScimError> for Response {
     fn from(error: ScimError) -> Self {
-        Self { status: error.status, headers: Vec::new(), body: serde_json::to_vec(&error).ok() }
+        Self { status: error.status, body: serde_json::to_vec(&error).ok(), ..Self::default() }
     }
 }

@@ -49,7 +49,11 @@ impl<D: Database> Service<D> {
         let Whole { row, members, groups } = &found;
         let tag = version(row.version);
         if conditions.check_read(&tag)? == Freshness::NotModified {
-            return Ok(Response { status: 304, headers: vec![("etag", tag.to_string())], body: None });
+            return Ok(Response {
+                status: 304,
+                headers: vec![("etag", tag.to_string())],
+                ..Response::default()
+            });
         }
         Ok(response(200, row, self.view_read(context, resource_type, row, members, groups, &view)?))
     }

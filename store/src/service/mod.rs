@@ -2,6 +2,7 @@
 //! what it answers.
 
 mod bulk;
+mod changes;
 mod exchange;
 mod list;
 mod represent;
@@ -13,6 +14,7 @@ pub use exchange::{Context, Request, Response};
 
 use crate::database::{Database, DatabaseError, WriteError};
 use crate::repository::{Layout, Repository};
+use changes::Watchers;
 use doorward::json::{self, Limits};
 use doorward::scim::{
     AuthenticationScheme, BulkLimits, Catalog, CursorKey, Discovery, PageLimits, ResourceType, ScimError,
@@ -64,6 +66,7 @@ pub struct Service<D> {
     views: HashMap<String, Arc<View>>,
     settings: Settings,
     cursors: CursorKey,
+    watchers: Watchers,
 }
 
 impl<D: Database> Service<D> {
@@ -76,7 +79,15 @@ impl<D: Database> Service<D> {
             views.extend(view.map(|view| (resource_type.name().to_owned(), view)));
             layouts.insert(resource_type.name().to_owned(), layout);
         }
-        Self { repository: Repository::new(database), catalog, layouts, views, settings, cursors }
+        Self {
+            repository: Repository::new(database),
+            catalog,
+            layouts,
+            views,
+            settings,
+            cursors,
+            watchers: Watchers::default(),
+        }
     }
 
     /// Answers a request.
@@ -120,6 +131,7 @@ impl<D: Database> Service<D> {
                 self.delete(context, request, resource_type, id).await
             }
             ("POST", Route::Bulk) => self.bulk(context, request).await,
+            ("GET", Route::Changes) => self.changes(context, request).await,
             ("GET", Route::ServiceProviderConfig | Route::ResourceTypes(_) | Route::Schemas(_)) => {
                 self.discover(context, request, &route)
             }
@@ -167,6 +179,7 @@ impl<D: Database> Service<D> {
             | Route::Search(_)
             | Route::Resource(..)
             | Route::Bulk
+            | Route::Changes
             | Route::Me => {
                 return Err(ScimError::new(404, "expected an endpoint that describes the service"));
             }
@@ -182,7 +195,7 @@ impl<D: Database> Service<D> {
 
 /// 200 with a body.
 fn ok(body: &impl Serialize) -> Response {
-    Response { status: 200, headers: Vec::new(), body: serde_json::to_vec(body).ok() }
+    Response { status: 200, body: serde_json::to_vec(body).ok(), ..Response::default() }
 }
 
 fn body(request: &Request<'_>) -> Result<Map<String, Json>, ScimError> {

@@ -26,6 +26,8 @@ pub(super) enum Route {
     Bulk,
     /// `/Me`.
     Me,
+    /// `/changes`: not of the RFC.
+    Changes,
 }
 
 impl Route {
@@ -52,6 +54,7 @@ impl Route {
             ("Schemas", urn) => Self::Schemas(urn),
             ("Bulk", None) => Self::Bulk,
             ("Me", _) => Self::Me,
+            ("changes", None) => Self::Changes,
             (endpoint, second) => {
                 let resource_type = catalog.resource_type_at(&format!("/{endpoint}")).ok_or_else(missing)?;
                 let resource_type = Arc::clone(resource_type);
@@ -67,7 +70,11 @@ impl Route {
     /// The methods that it has, for `Allow`.
     pub(super) fn methods(&self) -> &'static str {
         match self {
-            Self::Root | Self::ServiceProviderConfig | Self::ResourceTypes(_) | Self::Schemas(_) => "GET",
+            Self::Root
+            | Self::ServiceProviderConfig
+            | Self::ResourceTypes(_)
+            | Self::Schemas(_)
+            | Self::Changes => "GET",
             Self::RootSearch | Self::Search(_) | Self::Bulk => "POST",
             Self::Resources(_) => "GET, POST",
             Self::Resource(..) => "GET, PUT, PATCH, DELETE",
@@ -112,6 +119,7 @@ mod tests {
             ("/Users/a%2Fb", Some(Route::Resource(user(), "a/b".to_owned()))),
             ("/Schemas/urn:x", Some(Route::Schemas(Some("urn:x".to_owned())))),
             ("/Bulk", Some(Route::Bulk)),
+            ("/changes", Some(Route::Changes)),
             ("/users", None),
             ("/Users/a/b", None),
             ("/Users/%zz", None),

@@ -198,7 +198,8 @@ impl<D: Database> Service<D> {
 /// A response with one resource.
 pub(super) fn response(status: u16, row: &Stored, shown: Box<RawValue>) -> Response {
     let body = Box::<str>::from(shown).into_string().into_bytes();
-    Response { status, headers: vec![("etag", version(row.version).to_string())], body: Some(body) }
+    let headers = vec![("etag", version(row.version).to_string())];
+    Response { status, headers, body: Some(body), ..Response::default() }
 }
 
 /// All but the end of what is kept, if it is of built-in schemas alone.

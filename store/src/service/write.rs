@@ -105,6 +105,7 @@ impl<D: Database> Service<D> {
             }
             return Err(self.explained(context, &draft, error).await);
         }
+        self.watchers.tell(&context.tenant);
         Ok(response)
     }
 
@@ -153,7 +154,7 @@ impl<D: Database> Service<D> {
         let row = self.change(context, request, resource_type, id, &wanted).await?;
         if search.attributes.is_empty() && self.is_told_less(context, &row.id, &view).await? {
             let tag = version(row.version).to_string();
-            return Ok(Response { status: 204, headers: vec![("etag", tag)], body: None });
+            return Ok(Response { status: 204, headers: vec![("etag", tag)], ..Response::default() });
         }
         self.respond(context, resource_type, &row, &view).await
     }
@@ -189,7 +190,10 @@ impl<D: Database> Service<D> {
             }
             let change = change(context, Operation::Delete, resource_type, id, Vec::new());
             match self.repository.delete(&context.tenant, expected, change).await {
-                Ok(_) => return Ok(Response { status: 204, headers: Vec::new(), body: None }),
+                Ok(_) => {
+                    self.watchers.tell(&context.tenant);
+                    return Ok(Response { status: 204, ..Response::default() });
+                }
                 Err(WriteError::Conflict { .. }) => {}
                 Err(error) => return Err(refused(&error, id)),
             }
@@ -226,6 +230,7 @@ impl<D: Database> Service<D> {
             match written {
                 Ok(Written { changed: false, .. }) => return self.row(context, resource_type, id).await,
                 Ok(Written { version_before, .. }) => {
+                    self.watchers.tell(&context.tenant);
                     let version = version_before.unwrap_or_default().saturating_add(1);
                     let data = draft.map_or_else(|| row.data.clone(), |draft| draft.data);
                     return Ok(Stored { version, modified: context.now, data, ..row });
@@ -445,7 +450,7 @@ impl<D: Database> Service<D> {
         }
         let location = location(context, resource_type, &id);
         let headers = vec![("etag", version(1).to_string()), ("location", location)];
-        Ok(Some(Response { status: 201, headers, body: Some(body.into_bytes()) }))
+        Ok(Some(Response { status: 201, headers, body: Some(body.into_bytes()), ..Response::default() }))
     }
 
     /// The error with the attribute whose value is taken.

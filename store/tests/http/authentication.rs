@@ -134,13 +134,17 @@ fn without_authentication_everyone_is_one_tenant() {
 struct Echo;
 
 impl http::Handle for Echo {
+    fn watch(&self, _: &str) -> tokio::sync::watch::Receiver<()> {
+        tokio::sync::watch::channel(()).1
+    }
+
     async fn handle(
         &self,
         context: &doorward_store::service::Context,
         _: &doorward_store::service::Request<'_>,
     ) -> doorward_store::service::Response {
         let text = format!("{} {} {}", context.tenant, context.profile.as_str(), context.origin.actor);
-        doorward_store::service::Response { status: 200, headers: Vec::new(), body: Some(text.into_bytes()) }
+        doorward_store::service::Response { status: 200, body: Some(text.into_bytes()), ..Default::default() }
     }
 }
 

@@ -13,9 +13,10 @@ use doorward_testbed::{eventually, port, run};
 use serde_json::Value;
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::task::JoinHandle;
 
 /// How long to wait for what must happen.
@@ -28,6 +29,10 @@ pub(crate) struct Fake {
     pub(crate) entered: Semaphore,
     /// A request of `/Gate` may go on.
     pub(crate) gate: Semaphore,
+    /// Tells of changes.
+    pub(crate) changes: watch::Sender<()>,
+    /// Whether there was one.
+    pub(crate) changed: AtomicBool,
 }
 
 /// What it was asked.
@@ -42,6 +47,10 @@ pub(crate) struct Seen {
 }
 
 impl Handle for Fake {
+    fn watch(&self, _: &str) -> watch::Receiver<()> {
+        self.changes.subscribe()
+    }
+
     async fn handle(&self, context: &Context, request: &Request<'_>) -> Response {
         let fields = [request.content_type, request.if_match, request.if_none_match, request.idempotency_key];
         self.seen.lock().unwrap().push(Seen {
@@ -56,9 +65,15 @@ impl Handle for Fake {
             "/Gate" => {
                 self.entered.add_permits(1);
                 self.gate.acquire().await.unwrap().forget();
-                Response { status: 200, headers: Vec::new(), body: Some(b"{}".to_vec()) }
+                Response { status: 200, body: Some(b"{}".to_vec()), ..Response::default() }
             }
-            "/Nothing" => Response { status: 204, headers: Vec::new(), body: None },
+            "/changes" => {
+                let waits = (!self.changed.load(Ordering::SeqCst)).then_some(Duration::from_secs(60));
+                self.entered.add_permits(1);
+                let headers = vec![("content-type", "application/json".to_owned())];
+                Response { status: 200, headers, body: Some(b"{}".to_vec()), waits }
+            }
+            "/Nothing" => Response { status: 204, ..Response::default() },
             _ => Response {
                 status: 201,
                 headers: vec![
@@ -66,6 +81,7 @@ impl Handle for Fake {
                     ("etag", "W/\"1\"".to_owned()),
                 ],
                 body: Some(br#"{"id":"1"}"#.to_vec()),
+                ..Response::default()
             },
         }
     }
@@ -165,7 +181,8 @@ async fn start<D: Database>(
     token: String,
 ) -> Result<Bed<D>> {
     let (seen, entered, gate) = (Mutex::default(), Semaphore::new(0), Semaphore::new(0));
-    let fake = Arc::new(Fake { seen, entered, gate });
+    let (changes, changed) = (watch::channel(()).0, AtomicBool::new(false));
+    let fake = Arc::new(Fake { seen, entered, gate, changes, changed });
     let log = Memory::default();
     let server =
         Server::bind(options, Arc::clone(&fake), Arc::clone(&tenants), Log::to(log.clone())?).await?;

@@ -6,6 +6,7 @@ use doorward_store::http::Rate;
 use doorward_testbed::{Connection, Request, send, send_raw};
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -17,6 +18,45 @@ async fn closed(address: SocketAddr, sent: &[u8]) -> Result<Vec<u8>> {
     timeout(PATIENCE, send_raw(address, sent, 2 * PATIENCE))
         .await
         .context("expected the connection to be closed")?
+}
+
+#[test]
+fn who_waits_for_a_change_holds_up_nobody() {
+    with(
+        |options| options.limits.requests = 1,
+        async |bed| {
+            let get = |target: &str| Request::get(target).bearer(&bed.token);
+            let waiting = tokio::spawn({
+                let (address, request) = (bed.address, get("/scim/v2/changes?wait=60"));
+                async move { send(address, &request).await }
+            });
+            bed.fake.entered.acquire().await?.forget();
+            assert_eq!(send(bed.address, &get("/scim/v2/Users")).await?.status, 201);
+            assert!(!waiting.is_finished());
+            bed.fake.changed.store(true, Ordering::SeqCst);
+            bed.fake.changes.send_replace(());
+            let response = timeout(PATIENCE, waiting).await???;
+            assert_eq!(response.status, 200);
+            assert_eq!(response.header("content-type").as_deref(), Some("application/json"));
+            Ok(())
+        },
+    );
+}
+
+#[test]
+fn who_waits_is_answered_when_the_server_ends() {
+    with(
+        |_| {},
+        async |bed| {
+            let request = Request::get("/scim/v2/changes?wait=60").bearer(&bed.token);
+            let address = bed.address;
+            let waiting = tokio::spawn(async move { send(address, &request).await });
+            bed.fake.entered.acquire().await?.forget();
+            bed.stop();
+            assert_eq!(timeout(PATIENCE, waiting).await???.status, 200);
+            timeout(PATIENCE, bed.stopped()).await?
+        },
+    );
 }
 
 #[test]

@@ -10,6 +10,7 @@ use doorward_testbed::PostgresServer;
 use serde_json::{Value, json};
 use std::cell::Cell;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub(crate) const BASE: &str = "https://scim.example.com/scim/v2";
 
@@ -40,6 +41,7 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) body: Value,
     pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) waits: Option<Duration>,
 }
 
 impl Answer {
@@ -145,9 +147,13 @@ impl Lab {
         let text = if body.is_null() { String::new() } else { body.to_string() };
         let request = more(Request { method, path, query, ..Request::default() });
         let request = Request { body: text.as_bytes(), ..request };
-        let Response { status, headers, body } = self.service.handle(&context, &request).await;
+        let Response { status, headers, body, waits } = self.service.handle(&context, &request).await;
         let body = body.map_or(Value::Null, |body| serde_json::from_slice(&body).unwrap());
-        Answer { status, body, headers }
+        Answer { status, body, headers, waits }
+    }
+
+    pub(crate) fn watch(&self) -> tokio::sync::watch::Receiver<()> {
+        self.service.watch("a")
     }
 
     /// Creates a user of that name; answers the id.

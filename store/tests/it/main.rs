@@ -23,9 +23,11 @@
 
 mod bed;
 mod both;
+mod changes;
 mod lab;
 mod postgres;
 mod providers;
 mod search;
 mod service;
 mod units;
+mod view;

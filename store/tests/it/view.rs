@@ -1,0 +1,67 @@
+//! What a client is shown of a resource.
+
+use crate::lab::{Lab, on_each, user};
+use doorward::scim::{PageLimits, Profile};
+use doorward_store::service::Settings;
+use serde_json::json;
+
+#[test]
+fn what_is_shown_as_it_is_kept_is_what_is_shown_of_each_attribute() {
+    on_each(async |kind| {
+        let lab = Lab::with(kind, Profile::Rfc, Settings::default()).await;
+        let one = lab.user("one").await;
+        let mut rich = user("rich \"\u{e9}\u{1f600}\\ ");
+        rich["schemas"] = json!([
+            "urn:ietf:params:scim:schemas:core:2.0:User",
+            "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
+        ]);
+        rich["urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"] =
+            json!({ "department": "}", "manager": { "value": one } });
+        rich["emails"] =
+            json!([{ "value": "a@b.example", "type": "work", "primary": true }, { "value": "c@d.example" }]);
+        rich["password"] = "secret".into();
+        let created = lab.send("POST", "/Users", rich).await.is(201);
+        let id = created.id();
+        let group = lab.group("staff", &[&id, &one]).await;
+        for target in [format!("/Users/{id}"), format!("/Users/{one}"), format!("/Groups/{group}")] {
+            let plain = lab.get(&target).await.is(200);
+            let parsed = lab.get(&format!("{target}?excludedAttributes=urn:x:y")).await.is(200);
+            assert_eq!(plain.body, parsed.body);
+            assert!(!plain.body.to_string().contains("secret"));
+            let (kind, id) = target[1..].split_once('/').unwrap();
+            for more in ["", "&excludedAttributes=urn:x:y"] {
+                let list = lab.get(&format!("/{kind}?filter=id%20eq%20%22{id}%22{more}")).await.is(200);
+                assert_eq!(list.body["Resources"], json!([plain.body]), "{more}");
+            }
+        }
+        assert_eq!(lab.get(&format!("/Users/{id}")).await.body["groups"][0]["value"], group);
+    });
+}
+
+#[test]
+fn a_patch_of_a_large_group_is_answered_without_it() {
+    on_each(async |kind| {
+        let settings =
+            Settings { pages: PageLimits { default_count: 2, max_count: 2 }, ..Settings::default() };
+        let lab = Lab::with(kind, Profile::Rfc, settings).await;
+        let [one, two, three] = [lab.user("one").await, lab.user("two").await, lab.user("three").await];
+        let group = lab.group("staff", &[&one]).await;
+        let target = format!("/Groups/{group}");
+        let add = |id: &str| json!([{ "op": "add", "path": "members", "value": [{ "value": id }] }]);
+        let small = lab.patch(&target, add(&two)).await.is(200);
+        assert_eq!(small.body["members"].as_array().map(Vec::len), Some(2));
+        let large = lab.patch(&target, add(&three)).await.is(204);
+        assert_eq!(large.header("etag"), Some("W/\"3\""));
+        let named = lab.patch(&format!("{target}?attributes=members"), add(&three)).await.is(200);
+        assert_eq!(named.body["members"].as_array().map(Vec::len), Some(3));
+        let other = json!([{ "op": "replace", "path": "displayName", "value": "all" }]);
+        let excluded = lab.patch(&format!("{target}?excludedAttributes=members"), other).await.is(200);
+        assert_eq!(excluded.body["displayName"], "all");
+        let remove = json!([{ "op": "remove", "path": format!("members[value eq \"{three}\"]") }]);
+        assert_eq!(
+            lab.patch(&target, remove).await.is(200).body["members"].as_array().map(Vec::len),
+            Some(2)
+        );
+        assert_eq!(lab.members(&group).await.len(), 2);
+    });
+}
