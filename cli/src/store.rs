@@ -42,6 +42,7 @@ impl Store {
     pub(crate) fn run(&self) -> Result<(), String> {
         let document = self.config.as_deref().map_or_else(|| Ok(Document::default()), Document::load)?;
         let catalog = Arc::new(document.catalog().map_err(|fault| self.at(&fault))?);
+        let settings = document.settings(&catalog).map_err(|fault| self.at(&fault))?;
         let options = self.options(&document, &catalog);
         options.check().map_err(|fault| self.at(&fault.to_string()))?;
         let database = self.db.open_or_make()?;
@@ -49,7 +50,7 @@ impl Store {
             // Before anything can be in use: from here on a signal ends the process in good order.
             let shutdown =
                 shutdown_signal().map_err(|error| format!("expected to wait for signals: {error}"))?;
-            let service = service::service(Arc::clone(&database), catalog).await?;
+            let service = service::service(Arc::clone(&database), catalog, settings).await?;
             let log = Log::to_stdout().map_err(|error| format!("expected to start the log: {error}"))?;
             let tenants = Arc::new(Tenants::new(database));
             let server = Server::bind(options, Arc::new(service), tenants, log).await;

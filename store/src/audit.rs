@@ -1,7 +1,9 @@
 //! The audit trail: a record of every change, chained by hashes so that one that is taken out or altered shows.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 
 /// The hash of a record and of all before it: SHA-256.
 pub type ChainHash = [u8; 32];
@@ -48,8 +50,10 @@ pub struct Change {
     pub resource_type: String,
     /// The resource's id.
     pub id: String,
-    /// The attributes that were changed, by their paths: never their values.
+    /// The attributes that were changed, by their paths.
     pub attributes: Vec<String>,
+    /// The new values of those attributes whose values are recorded; null where there is none any more.
+    pub values: BTreeMap<String, Json>,
 }
 
 /// A change as it is kept, and told by the change feed.
@@ -79,6 +83,9 @@ pub struct Record {
     /// The attributes that were changed, by their paths.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attributes: Vec<String>,
+    /// The new values of those attributes whose values are recorded; null where there is none any more.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub values: BTreeMap<String, Json>,
 }
 
 /// A tenant's last record: what the next one is chained to.
@@ -189,7 +196,7 @@ impl Change {
 
     /// The record of the change, next after `head`.
     pub fn record(&self, tenant: &str, head: &Head, version_before: Option<i64>) -> Record {
-        let Self { time, origin, operation, resource_type, id, attributes } = self.clone();
+        let Self { time, origin, operation, resource_type, id, attributes, values } = self.clone();
         let version_after = self.version_after(version_before);
         let sequence = head.sequence.saturating_add(1);
         let tenant = tenant.to_owned();
@@ -204,6 +211,7 @@ impl Change {
             version_before,
             version_after,
             attributes,
+            values,
         }
     }
 }
@@ -223,6 +231,7 @@ mod tests {
                 resource_type: "User".to_owned(),
                 id: format!("u{number}"),
                 attributes: vec!["active".to_owned()],
+                values: BTreeMap::new(),
             };
             let record = change.record("acme", &head, Some(1));
             let text = serde_json::to_string(&record).unwrap();

@@ -101,6 +101,7 @@ mod tests {
                     resource_type: "User".to_owned(),
                     id: "u".to_owned(),
                     attributes: Vec::new(),
+                    values: std::collections::BTreeMap::new(),
                 };
                 let step = Step::Change(statement("UPDATE tenant SET name = ").bind(format!("{number}")));
                 let unit = Unit { tenant: "acme".to_owned(), guard: Guard::New, steps: vec![step], change };

@@ -16,14 +16,21 @@
 //!   wait: 5s
 //!   rate: { requests_per_second: 200, burst: 1000 }  # of each tenant; null: any
 //!   drain: 30s                   # for requests to end after SIGTERM
+//! pages: { default: 100, max: 1000 }  # resources
+//! bulk: { max_operations: 1000, max_payload_size: 1048576 }
+//! cursor_timeout: 1h
+//! unknown_attributes: refuse     # or drop
+//! idempotency: 24h               # how long the answers to creates with Idempotency-Key are kept
+//! audit: { values: [active] }    # whose new values are recorded; of all other attributes the names alone
 //! schemas: []                    # RFC 7643 section 7
 //! resource_types: []             # RFC 7643 section 6
 //! ```
 //! Every member may be left out. A member that is not known is a fault.
 
 use crate::file;
-use doorward::scim::Catalog;
+use doorward::scim::{AttributeRef, Catalog, PageLimits, Returned, Unknown};
 use doorward_store::http::{self, Network, ServerOptions};
+use doorward_store::service::Settings;
 use jiff::SignedDuration;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Unexpected};
@@ -48,6 +55,14 @@ pub(super) struct Document {
     #[serde(deserialize_with = "networks")]
     trusted_proxies: Vec<Network>,
     limits: Limits,
+    pages: Pages,
+    bulk: Bulk,
+    #[serde(deserialize_with = "duration")]
+    cursor_timeout: Option<Duration>,
+    unknown_attributes: Option<UnknownAttributes>,
+    #[serde(deserialize_with = "duration")]
+    idempotency: Option<Duration>,
+    audit: Audit,
     schemas: Vec<Json>,
     resource_types: Vec<Json>,
 }
@@ -68,6 +83,33 @@ struct Limits {
     rate: Option<Option<Rate>>,
     #[serde(deserialize_with = "duration")]
     drain: Option<Duration>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Pages {
+    default: Option<NonZeroUsize>,
+    max: Option<NonZeroUsize>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Bulk {
+    max_operations: Option<NonZeroUsize>,
+    max_payload_size: Option<NonZeroUsize>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum UnknownAttributes {
+    Refuse,
+    Drop,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Audit {
+    values: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -124,6 +166,49 @@ impl Document {
             };
             error.faults().iter().map(line).collect::<Vec<_>>().join("\n")
         })
+    }
+
+    /// How the service behaves.
+    ///
+    /// # Errors
+    /// The first fault, with its place.
+    pub(super) fn settings(&self, catalog: &Catalog) -> Result<Settings, String> {
+        let mut settings = Settings::default();
+        set(&mut settings.pages.max_count, self.pages.max.map(NonZeroUsize::get));
+        settings.pages.default_count = settings.pages.default_count.min(settings.pages.max_count);
+        set(&mut settings.pages.default_count, self.pages.default.map(NonZeroUsize::get));
+        let PageLimits { default_count, max_count } = settings.pages;
+        if default_count > max_count {
+            return Err(format!("pages.default: expected at most {max_count}, which is pages.max"));
+        }
+        set(&mut settings.bulk.max_operations, self.bulk.max_operations.map(NonZeroUsize::get));
+        set(&mut settings.bulk.max_payload_size, self.bulk.max_payload_size.map(NonZeroUsize::get));
+        set(&mut settings.cursor_timeout, self.cursor_timeout);
+        set(&mut settings.idempotency, self.idempotency);
+        settings.unknown = match self.unknown_attributes {
+            Some(UnknownAttributes::Drop) => Unknown::Dropped,
+            Some(UnknownAttributes::Refuse) | None => Unknown::Refused,
+        };
+        for (index, path) in self.audit.values.iter().enumerate() {
+            let found: Vec<_> = catalog
+                .resource_types()
+                .iter()
+                .filter_map(|resource_type| resource_type.find(path))
+                .collect();
+            if found.is_empty() {
+                return Err(format!(
+                    "audit.values[{index}]: expected the path of an attribute, but found {path:?}"
+                ));
+            }
+            let is_secret = |found: &AttributeRef| found.definition().returned == Returned::Never;
+            if found.iter().any(is_secret) {
+                return Err(format!(
+                    "audit.values[{index}]: expected an attribute that is returned, but found {path:?}"
+                ));
+            }
+        }
+        settings.recorded.clone_from(&self.audit.values);
+        Ok(settings)
     }
 
     /// What the document says, over these.
@@ -245,6 +330,36 @@ mod tests {
     }
 
     #[test]
+    fn every_setting_is_heard() {
+        let settings =
+            |document: Json| Document::from_json(&document).unwrap().settings(&Catalog::built_in().unwrap());
+        assert_eq!(format!("{:?}", settings(json!({})).unwrap()), format!("{:?}", Settings::default()));
+        let found = settings(json!({
+            "pages": { "default": 2, "max": 3 }, "bulk": { "max_operations": 4, "max_payload_size": 5 },
+            "cursor_timeout": "6s", "unknown_attributes": "drop", "idempotency": "7s",
+            "audit": { "values": ["active", "name.familyName", "members"] }
+        }));
+        let Settings { pages, bulk, cursor_timeout, unknown, recorded, idempotency } = found.unwrap();
+        assert_eq!((pages.default_count, pages.max_count), (2, 3));
+        assert_eq!((bulk.max_operations, bulk.max_payload_size), (4, 5));
+        assert_eq!((cursor_timeout.as_secs(), idempotency.as_secs()), (6, 7));
+        assert_eq!(unknown, Unknown::Dropped);
+        assert_eq!(recorded, ["active", "name.familyName", "members"]);
+        assert_eq!(settings(json!({ "pages": { "max": 9 } })).unwrap().pages.default_count, 9);
+        for (document, expected) in [
+            (json!({ "pages": { "default": 9, "max": 3 } }), "pages.default: expected at most 3"),
+            (json!({ "audit": { "values": ["active", "nothing"] } }), "audit.values[1]: expected the path"),
+            (
+                json!({ "audit": { "values": ["password"] } }),
+                "audit.values[0]: expected an attribute that is returned",
+            ),
+        ] {
+            let found = settings(document).unwrap_err();
+            assert!(found.starts_with(expected), "{found}");
+        }
+    }
+
+    #[test]
     fn null_turns_off() {
         assert_eq!(options(&json!({ "limits": { "rate": null } })).limits.rate, None);
         assert_eq!(Document::from_json(&json!({ "admin": null })).unwrap().admin(), Some(None));
@@ -285,6 +400,10 @@ mod tests {
             (
                 json!({ "limits": { "rate": { "requests_per_second": 1, "burst": 1, "x": 1 } } }),
                 "limits.rate.x: unknown field `x`",
+            ),
+            (
+                json!({ "unknown_attributes": "keep" }),
+                "unknown_attributes: unknown variant `keep`, expected `refuse` or `drop`",
             ),
             (json!([]), "expected members"),
         ] {

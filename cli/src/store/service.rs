@@ -10,7 +10,8 @@ use std::sync::Arc;
 pub(super) async fn service<D: Database>(
     database: Arc<D>,
     catalog: Arc<Catalog>,
+    settings: Settings,
 ) -> Result<Service<D>, String> {
     let key = secret(database.as_ref(), "cursor").await.map_err(|error| error.to_string())?;
-    Ok(Service::new(database, catalog, Settings::default(), CursorKey::new(key)))
+    Ok(Service::new(database, catalog, settings, CursorKey::new(key)))
 }

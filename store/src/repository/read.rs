@@ -316,7 +316,7 @@ impl<D: Database> Repository<D> {
         statement.bind_all(ids.iter().copied()).sql(relation.order)
     }
 
-    /// What a create with that `Idempotency-Key` was answered: the fingerprint of what was sent, the id, and the body.
+    /// What a create with that `Idempotency-Key` was answered, not before `since`: the fingerprint of what was sent, the id, and the body.
     ///
     /// # Errors
     /// [`DatabaseError`].
@@ -324,12 +324,15 @@ impl<D: Database> Repository<D> {
         &self,
         tenant: &str,
         key: &str,
+        since: i64,
     ) -> Result<Option<(Vec<u8>, String, String)>, DatabaseError> {
         let statement = self
             .statement("SELECT fingerprint, id, response FROM idempotency WHERE tenant = ")
             .bind(tenant)
             .sql(" AND key = ")
-            .bind(key);
+            .bind(key)
+            .sql(" AND created >= ")
+            .bind(since);
         let rows = self.one(tenant, statement).await?;
         let read = |row: &Row| Ok((row.blob(0)?.to_vec(), row.text(1)?.to_owned(), row.text(2)?.to_owned()));
         rows.first().map(read).transpose()

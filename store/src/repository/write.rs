@@ -32,6 +32,19 @@ pub struct Draft {
     pub unique_values: Vec<(String, String)>,
 }
 
+/// What a create with an `Idempotency-Key` is answered.
+#[derive(Debug, Clone, Copy)]
+pub struct Answered<'a> {
+    /// The key.
+    pub key: &'a str,
+    /// SHA-256 of what was sent.
+    pub fingerprint: &'a [u8],
+    /// The body.
+    pub response: &'a str,
+    /// Answers to other keys from before this time, in microseconds since 1970 UTC, are forgotten.
+    pub forget_before: i64,
+}
+
 /// A change of the members of a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MemberStep {
@@ -91,7 +104,7 @@ impl<D: Database> Repository<D> {
         draft: &Draft,
         members: Vec<MemberStep>,
         change: Change,
-        answer: Option<(&str, &[u8], &str)>,
+        answer: Option<Answered<'_>>,
     ) -> Result<Written, WriteError> {
         let insert = self
             .statement(
@@ -113,7 +126,13 @@ impl<D: Database> Repository<D> {
         for step in members {
             self.add_members(tenant, &draft.id, step, &mut steps);
         }
-        if let Some((key, fingerprint, response)) = answer {
+        if let Some(Answered { key, fingerprint, response, forget_before }) = answer {
+            let forget = self
+                .statement("DELETE FROM idempotency WHERE tenant = ")
+                .bind(tenant)
+                .sql(" AND created < ")
+                .bind(forget_before);
+            steps.push(Step::Consequence(forget));
             let keep = self
                 .statement(
                     "INSERT INTO idempotency (tenant, key, id, response, fingerprint, created) VALUES (",

@@ -39,6 +39,11 @@ pub struct Settings {
     pub cursor_timeout: Duration,
     /// What becomes of attributes that no schema has.
     pub unknown: Unknown,
+    /// The attributes whose new values are in the audit trail, by their paths. Of all others it has the paths alone: values are personal
+    /// data, and a trail forgets nothing.
+    pub recorded: Vec<String>,
+    /// How long the answers to creates with an `Idempotency-Key` are kept.
+    pub idempotency: Duration,
 }
 
 impl Default for Settings {
@@ -48,6 +53,9 @@ impl Default for Settings {
             bulk: BulkLimits { max_operations: 1_000, max_payload_size: 1 << 20 },
             cursor_timeout: Duration::from_secs(3_600),
             unknown: Unknown::Refused,
+            recorded: Vec::new(),
+            // The day that providers at most try again for.
+            idempotency: Duration::from_secs(86_400),
         }
     }
 }

@@ -5,14 +5,14 @@ use super::view::{View, response};
 use super::{Context, Request, Response, Service, refused, unavailable};
 use crate::audit::{Change, Operation};
 use crate::database::{Database, WriteError, Written};
-use crate::repository::{Draft, Layout, Member, MemberStep, Related, Stored};
+use crate::repository::{Answered, Draft, Layout, Member, MemberStep, Related, Stored};
 use doorward::scim::{
     AttributeRef, Complex, Conditions, MemberChange, MustExist, Patch, PatchAnswer, Resource, ResourceType,
     ScimError, ScimType, SearchRequest, Softening, Value,
 };
-use serde_json::{Map, Value as Json};
+use serde_json::{Map, Value as Json, json};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -93,9 +93,15 @@ impl<D: Database> Service<D> {
         response.headers.push(("location", location(context, resource_type, &row.id)));
         let members: Vec<String> = members.into_iter().map(|member| member.id).collect();
         let steps = if members.is_empty() { Vec::new() } else { vec![MemberStep::Add(members)] };
-        let change = change(context, Operation::Create, resource_type, &draft.id, attributes);
+        let mut change = change(context, Operation::Create, resource_type, &draft.id, attributes);
+        change.values = self.recorded(&change.attributes, Some(&resource), &steps);
         let text = String::from_utf8_lossy(response.body.as_deref().unwrap_or_default()).into_owned();
-        let answer = key.map(|key| (key, fingerprint.as_slice(), text.as_str()));
+        let answer = key.map(|key| Answered {
+            key,
+            fingerprint: &fingerprint,
+            response: &text,
+            forget_before: self.oldest_answer(context),
+        });
         let written = self.repository.insert(&context.tenant, &draft, steps, change, answer).await;
         if let Err(error) = written {
             if let (WriteError::Taken, Some(key)) = (&error, key)
@@ -222,7 +228,8 @@ impl<D: Database> Service<D> {
             let draft = altered.resource.as_ref().map(|resource| Draft::of(resource, layout));
             let is_bound = altered.rests_on_version || !conditions.is_empty();
             let expected = is_bound.then_some(row.version);
-            let change = change(context, altered.operation, resource_type, id, altered.attributes);
+            let mut change = change(context, altered.operation, resource_type, id, altered.attributes);
+            change.values = self.recorded(&change.attributes, altered.resource.as_ref(), &altered.members);
             let written = self
                 .repository
                 .update(&context.tenant, draft.as_ref(), altered.members, expected, change)
@@ -440,7 +447,7 @@ impl<D: Database> Service<D> {
         key: &str,
         fingerprint: &[u8],
     ) -> Result<Option<Response>, ScimError> {
-        let found = self.repository.answered(&context.tenant, key).await;
+        let found = self.repository.answered(&context.tenant, key, self.oldest_answer(context)).await;
         let Some((before, id, body)) = found.map_err(|error| unavailable(&error))? else { return Ok(None) };
         if before != fingerprint {
             return Err(ScimError::new(
@@ -451,6 +458,48 @@ impl<D: Database> Service<D> {
         let location = location(context, resource_type, &id);
         let headers = vec![("etag", version(1).to_string()), ("location", location)];
         Ok(Some(Response { status: 201, headers, body: Some(body.into_bytes()), ..Response::default() }))
+    }
+
+    /// Answers from before this time are forgotten.
+    fn oldest_answer(&self, context: &Context) -> i64 {
+        let kept = i64::try_from(self.settings.idempotency.as_micros()).unwrap_or(i64::MAX);
+        context.now.saturating_sub(kept)
+    }
+
+    /// The values that the record of a change has.
+    fn recorded(
+        &self,
+        changed: &[String],
+        resource: Option<&Resource>,
+        members: &[MemberStep],
+    ) -> BTreeMap<String, Json> {
+        let mut values = BTreeMap::new();
+        for path in &self.settings.recorded {
+            if path == MEMBERS {
+                if !members.is_empty() {
+                    values.insert(path.clone(), described(members));
+                }
+                continue;
+            }
+            let Some((resource, attribute)) =
+                resource.and_then(|resource| Some((resource, resource.resource_type().find(path)?)))
+            else {
+                continue;
+            };
+            let whole = attribute.whole().to_string();
+            let is_changed = changed
+                .iter()
+                .any(|path| *path == whole || attribute.extension().is_some_and(|urn| **urn == **path));
+            if is_changed {
+                let several = || -> Option<Json> {
+                    let found: Vec<Json> = resource.values(&attribute).map(Value::to_json).collect();
+                    (!found.is_empty()).then_some(Json::Array(found))
+                };
+                let value = resource.get(&attribute).map(Value::to_json).or_else(several);
+                values.insert(path.clone(), value.unwrap_or_default());
+            }
+        }
+        values
     }
 
     /// The error with the attribute whose value is taken.
@@ -483,7 +532,18 @@ fn change(
         resource_type: resource_type.name().to_owned(),
         id: id.to_owned(),
         attributes,
+        values: BTreeMap::new(),
     }
+}
+
+/// What was asked for, whether it changed anything or not.
+fn described(members: &[MemberStep]) -> Json {
+    let step = |step: &MemberStep| match step {
+        MemberStep::Add(ids) => json!({ "add": ids }),
+        MemberStep::Remove(ids) | MemberStep::RemoveSome(ids) => json!({ "remove": ids }),
+        MemberStep::Clear => json!({ "remove": "all" }),
+    };
+    members.iter().map(step).collect()
 }
 
 fn paths(attributes: &[AttributeRef]) -> Vec<String> {

@@ -3,7 +3,7 @@
 use crate::bed::PostgresBed;
 use doorward::scim::{Catalog, CursorKey, Profile};
 use doorward_store::audit::Origin;
-use doorward_store::database::{AnyDatabase, Database, Postgres, Sqlite, SqliteOptions};
+use doorward_store::database::{AnyDatabase, Database, Postgres, Scope, Sqlite, SqliteOptions};
 use doorward_store::service::{Context, Request, Response, Service, Settings};
 use doorward_store::sql::Statement;
 use doorward_testbed::PostgresServer;
@@ -17,6 +17,7 @@ pub(crate) const BASE: &str = "https://scim.example.com/scim/v2";
 /// A service with two tenants, `a` and `b`.
 pub(crate) struct Lab {
     service: Service<AnyDatabase>,
+    database: Arc<AnyDatabase>,
     bed: Kept,
     profile: Profile,
     now: Cell<i64>,
@@ -97,8 +98,9 @@ impl Lab {
             database.administer(vec![insert]).await.unwrap();
         }
         let catalog = Arc::new(Catalog::built_in().unwrap());
-        let service = Service::new(Arc::new(database), catalog, settings, CursorKey::new([7; 32]));
-        Self { service, bed, profile, now: Cell::new(1_800_000_000_000_000) }
+        let database = Arc::new(database);
+        let service = Service::new(Arc::clone(&database), catalog, settings, CursorKey::new([7; 32]));
+        Self { service, database, bed, profile, now: Cell::new(1_800_000_000_000_000) }
     }
 
     /// Of SQLite.
@@ -150,6 +152,16 @@ impl Lab {
         let Response { status, headers, body, waits } = self.service.handle(&context, &request).await;
         let body = body.map_or(Value::Null, |body| serde_json::from_slice(&body).unwrap());
         Answer { status, body, headers, waits }
+    }
+
+    /// The audit trail of tenant `a`.
+    pub(crate) async fn records(&self) -> Vec<Value> {
+        let database = &self.database;
+        let select = Statement::new(database.dialect(), "SELECT record FROM change WHERE tenant = ")
+            .bind("a")
+            .sql(" ORDER BY sequence");
+        let rows = database.read(Scope::Tenant("a"), vec![select]).await.unwrap().pop().unwrap();
+        rows.iter().map(|row| serde_json::from_str(row.text(0).unwrap()).unwrap()).collect()
     }
 
     pub(crate) fn watch(&self) -> tokio::sync::watch::Receiver<()> {

@@ -3,7 +3,7 @@
 use crate::lab::{BASE, Lab, on_each, run, user};
 use doorward::scim::Profile;
 use doorward_store::audit::{Head, Verification};
-use doorward_store::service::Settings;
+use doorward_store::service::{Request, Settings};
 use serde_json::{Value, json};
 
 #[test]
@@ -431,4 +431,57 @@ async fn futures_like<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Out
     })
     .await;
     waiting.into_iter().filter_map(|(_, output)| output).collect()
+}
+
+#[test]
+fn values_are_recorded_where_that_is_wanted() {
+    on_each(async |kind| {
+        let recorded =
+            ["active", "name.familyName", "emails", "emails.value", "members"].map(str::to_owned).to_vec();
+        let lab = Lab::with(kind, Profile::Rfc, Settings { recorded, ..Settings::default() }).await;
+        let mut body = user("one");
+        body["active"] = true.into();
+        body["emails"] = json!([{ "value": "a@example.com" }]);
+        let one = lab.send("POST", "/Users", body).await.is(201).id();
+        let operations = json!([
+            { "op": "remove", "path": "emails" }, { "op": "add", "path": "name.familyName", "value": "J" },
+            { "op": "add", "path": "title", "value": "unseen" },
+        ]);
+        lab.patch(&format!("/Users/{one}"), operations).await.is(200);
+        let group = lab.group("staff", &[&one]).await;
+        lab.patch(&format!("/Groups/{group}"), json!([{ "op": "remove", "path": "members" }])).await.is(200);
+        let values: Vec<Value> = lab.records().await.iter().map(|record| record["values"].clone()).collect();
+        let email = json!([{ "value": "a@example.com" }]);
+        let expected = [
+            json!({ "active": true, "emails": email, "emails.value": ["a@example.com"] }),
+            json!({ "emails": null, "emails.value": null, "name.familyName": "J" }),
+            json!({ "members": [{ "add": [one] }] }),
+            json!({ "members": [{ "remove": "all" }] }),
+        ];
+        assert_eq!(values, expected);
+    });
+}
+
+#[test]
+fn an_answer_is_forgotten_after_its_time() {
+    on_each(async |kind| {
+        // Each request of the lab comes a second after the one before.
+        let settings = Settings { idempotency: std::time::Duration::from_secs(3), ..Settings::default() };
+        let lab = Lab::with(kind, Profile::Rfc, settings).await;
+        let create = async |name: &str| {
+            lab.send_as("a", "POST", "/Users", user(name), |request| Request {
+                idempotency_key: Some(b"k"),
+                ..request
+            })
+            .await
+        };
+        let first = create("one").await.is(201).id();
+        assert_eq!(create("one").await.is(201).id(), first);
+        lab.get("/Users").await.is(200);
+        lab.get("/Users").await.is(200);
+        create("one").await.is(409);
+        let second = create("two").await.is(201).id();
+        assert_ne!(second, first);
+        assert_eq!(create("two").await.is(201).id(), second);
+    });
 }
