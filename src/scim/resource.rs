@@ -292,7 +292,8 @@ impl Resource {
             }
             let Some((_, json)) = first.filter(|(_, json)| !json.is_null()) else { continue };
             let members = json.as_object().ok_or_else(|| wrong_type(&place, "an object", json))?;
-            let complex = Complex::read_members(&schema.attributes, members.iter(), &place, reading)?;
+            let members = members.iter().filter(|(name, json)| !schema.is_own_schemas(name, json));
+            let complex = Complex::read_members(&schema.attributes, members, &place, reading)?;
             if !complex.is_empty() {
                 extensions.push((Arc::clone(&schema.id), complex));
             }
@@ -441,6 +442,18 @@ mod tests {
         assert_eq!(schemas(&resource), json!([USER, ENTERPRISE]));
         assert_eq!(resource.take(&department), Some(Value::String("Sales".into())));
         assert_eq!(schemas(&resource), json!([USER]));
+    }
+
+    #[test]
+    fn an_extension_may_say_that_it_is_itself() {
+        let body = |schemas: Json| json!({"schemas": [USER], "userName": "b", ENTERPRISE: {"schemas": schemas, "division": "D"}});
+        let expected = json!({"schemas": [USER, ENTERPRISE], "userName": "b", ENTERPRISE: {"division": "D"}});
+        check(body(json!([ENTERPRISE])), Ok(expected.clone()));
+        check(body(json!([ENTERPRISE.to_uppercase()])), Ok(expected));
+        let place = format!("{ENTERPRISE}:schemas");
+        let unknown = ValueError::UnknownAttribute { place };
+        check(body(json!([USER])), Err(unknown.clone().into()));
+        check(body(json!(ENTERPRISE)), Err(unknown.into()));
     }
 
     #[test]

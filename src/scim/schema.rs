@@ -1,6 +1,7 @@
 //! Schemas and attributes: RFC 7643 sections 2 and 7.
 
 use super::caseless::fold_case;
+use super::resource_type::SCHEMAS;
 use crate::json::located;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -40,6 +41,15 @@ impl Schema {
             _schemas: Ignored,
             _meta: Ignored,
         }
+    }
+
+    /// Whether a member of an extension's object is `schemas` with the URN of this schema alone. Programs that make JSON of classes
+    /// write it there, since it tells of which schemas "the current JSON structure" is (RFC 7643 section 3); it tells nothing new.
+    pub(super) fn is_own_schemas(&self, name: &str, value: &Json) -> bool {
+        let is_own = |urn: &Json| urn.as_str().is_some_and(|urn| self.id.eq_ignore_ascii_case(urn));
+        name.eq_ignore_ascii_case(SCHEMAS)
+            && self.attribute(name).is_none()
+            && value.as_array().is_some_and(|urns| urns.iter().all(is_own))
     }
 
     /// The attribute of that name, without regard to case (RFC 7643 section 2.1).

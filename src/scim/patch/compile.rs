@@ -106,6 +106,7 @@ impl Compiler<'_> {
                     let attribute = AttributeRef::new(Some(Arc::clone(urn)), Arc::clone(attribute));
                     self.member(write, &attribute, value)?;
                 }
+                None if extension.schema.is_own_schemas(name, value) => {}
                 None => self.unknown(&Place::Member(&place, name).to_string())?,
             }
         }

@@ -289,6 +289,11 @@ fn extensions_are_named_by_their_urn() {
         check(json!({"op": op, "path": format!("{ENTERPRISE}:department"), "value": "S"}), with("S"));
         check(json!({"op": op, "path": ENTERPRISE, "value": {"department": "S"}}), with("S"));
         check(json!({"op": op, "value": {ENTERPRISE.to_lowercase(): {"DEPARTMENT": "S"}}}), with("S"));
+        let itself = json!({"schemas": [ENTERPRISE], "department": "S"});
+        check(json!({"op": op, "path": ENTERPRISE, "value": itself}), with("S"));
+        check(json!({"op": op, "value": {ENTERPRISE: itself}}), with("S"));
+        let other = json!({"schemas": [USER], "department": "S"});
+        refused(json!({"op": op, "path": ENTERPRISE, "value": other}), "invalidValue");
     }
     let expected =
         json!({ENTERPRISE: {"employeeNumber": "7", "manager": {"value": "9", "displayName": "M"}}});
