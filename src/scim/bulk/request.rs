@@ -2,8 +2,9 @@
 
 use super::reference;
 use crate::json::{self, JsonError, Limits};
+use crate::scim::patch::PATCH_OP;
 use crate::scim::version::{Version, VersionError};
-use serde_json::{Map, Value as Json};
+use serde_json::{Map, Value as Json, json};
 use std::collections::BTreeSet;
 
 /// The operations of a request, in the order in which they came.
@@ -236,6 +237,11 @@ impl BulkWork {
         let data = match member(members, "data") {
             _ if method == BulkMethod::Delete => Map::new(),
             Some(Json::Object(data)) => data.clone(),
+            // The example of RFC 7644 section 3.7.3 has the operations alone.
+            Some(Json::Array(operations)) if method == BulkMethod::Patch => {
+                let members = [("schemas", json!([PATCH_OP])), ("Operations", json!(operations))];
+                members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+            }
             _ => return Err(malformed("data", "an object")),
         };
         Ok(Self { method, path: path.clone(), version, data })

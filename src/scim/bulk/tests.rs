@@ -78,6 +78,7 @@ fn each_method_is_performed_and_reported() {
         post("/Users", "a", json!({})),
         {"method": "PUT", "path": "/Users/b", "version": "W/\"1\"", "data": {"x": 1}},
         {"method": "PATCH", "path": "/Users/c", "data": {"Operations": []}},
+        {"method": "PATCH", "path": "/Users/c", "data": [{"op": "remove", "path": "nickName"}]},
         {"method": "DELETE", "path": "/Users/d"}
     ]);
     let (steps, results) = run(&body(&operations));
@@ -85,6 +86,7 @@ fn each_method_is_performed_and_reported() {
         r#"POST /Users {"n":"a"}"#,
         r#"PUT /Users/b {"x":1}"#,
         r#"PATCH /Users/c {"Operations":[]}"#,
+        r#"PATCH /Users/c {"Operations":[{"op":"remove","path":"nickName"}],"schemas":["urn:ietf:params:scim:api:messages:2.0:PatchOp"]}"#,
         r#"DELETE /Users/d {}"#,
     ];
     assert_eq!(steps, expected);
@@ -92,6 +94,7 @@ fn each_method_is_performed_and_reported() {
         {"method": "POST", "bulkId": "a", "location": "https://example.com/v2/Users/id-a", "version": "W/\"1\"", "status": "201"},
         {"method": "PUT", "location": "https://example.com/v2/Users/b", "version": "W/\"2\"", "status": "200"},
         {"method": "PATCH", "location": "https://example.com/v2/Users/c", "version": "W/\"3\"", "status": "200"},
+        {"method": "PATCH", "location": "https://example.com/v2/Users/c", "version": "W/\"4\"", "status": "200"},
         {"method": "DELETE", "location": "https://example.com/v2/Users/d", "status": "204"}
     ]);
     assert_eq!(results, expected);
