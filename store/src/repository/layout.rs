@@ -155,12 +155,12 @@ impl Layout {
         resource.get(attribute)?.as_bool()
     }
 
-    /// What people call a resource.
+    /// What people call a resource. Its `userName` is not shown instead: that is what it signs in with, and no name to display (RFC
+    /// 7643 section 2.4).
     pub fn label<'r>(&self, resource: &'r Resource) -> Option<&'r str> {
-        [Column::DisplayName, Column::UserName].into_iter().find_map(|column| {
-            let (attribute, _) = self.places.iter().find(|(_, place)| *place == Place::Column(column))?;
-            resource.get(attribute)?.as_str()
-        })
+        let place = Place::Column(Column::DisplayName);
+        let (attribute, _) = self.places.iter().find(|(_, found)| *found == place)?;
+        resource.get(attribute)?.as_str()
     }
 
     /// The e-mail addresses with their types, both as they are compared.

@@ -120,6 +120,11 @@ fn members_and_groups_show_each_other() {
         let shown = lab.get(&format!("/Groups/{inner}")).await.is(200);
         assert_eq!(shown.body["members"][0]["display"], "The One");
         assert_eq!(shown.body["members"][0]["$ref"], format!("{BASE}/Users/{one}"));
+        // What somebody signs in with is no name to display.
+        lab.patch(&format!("/Users/{one}"), json!([{ "op": "remove", "path": "displayName" }])).await.is(200);
+        let shown = lab.get(&format!("/Groups/{inner}")).await.is(200);
+        let expected = json!([{ "value": one, "$ref": format!("{BASE}/Users/{one}"), "type": "User" }]);
+        assert_eq!(shown.body["members"], expected);
         let shown = lab.get(&format!("/Groups/{inner}?excludedAttributes=members")).await.is(200);
         assert_eq!(shown.body["members"], Value::Null);
 
