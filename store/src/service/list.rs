@@ -55,7 +55,8 @@ impl<D: Database> Service<D> {
                 ..Response::default()
             });
         }
-        Ok(response(200, row, self.view_read(context, resource_type, row, members, groups, &view)?))
+        let shown = self.view_read(context, resource_type, row, members, groups, &view)?;
+        Ok(response(200, context, resource_type, row, shown))
     }
 
     pub(super) async fn row(

@@ -126,7 +126,7 @@ impl<D: Database> Service<D> {
     ) -> Result<Response, ScimError> {
         let shown = self.view(context, resource_type, std::slice::from_ref(row), view).await?;
         let shown = shown.into_iter().next().ok_or_else(|| ScimError::not_found(&row.id))?;
-        Ok(response(200, row, shown))
+        Ok(response(200, context, resource_type, row, shown))
     }
 
     /// One resource with what other tables have.
@@ -195,10 +195,17 @@ impl<D: Database> Service<D> {
     }
 }
 
-/// A response with one resource.
-pub(super) fn response(status: u16, row: &Stored, shown: Box<RawValue>) -> Response {
+/// A response with one resource, and where it is, as in RFC 7644 sections 3.3, 3.4.1 and 3.5.1.
+pub(super) fn response(
+    status: u16,
+    context: &Context,
+    resource_type: &ResourceType,
+    row: &Stored,
+    shown: Box<RawValue>,
+) -> Response {
     let body = Box::<str>::from(shown).into_string().into_bytes();
-    let headers = vec![("etag", version(row.version).to_string())];
+    let location = location(context, resource_type, &row.id);
+    let headers = vec![("etag", version(row.version).to_string()), ("location", location)];
     Response { status, headers, body: Some(body), ..Response::default() }
 }
 

@@ -89,8 +89,7 @@ impl<D: Database> Service<D> {
         };
         // It is in no group yet.
         let shown = self.view_read(context, resource_type, &row, &members, &[], &view)?;
-        let mut response = response(201, &row, shown);
-        response.headers.push(("location", location(context, resource_type, &row.id)));
+        let response = response(201, context, resource_type, &row, shown);
         let members: Vec<String> = members.into_iter().map(|member| member.id).collect();
         let steps = if members.is_empty() { Vec::new() } else { vec![MemberStep::Add(members)] };
         let mut change = change(context, Operation::Create, resource_type, &draft.id, attributes);

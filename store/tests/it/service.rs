@@ -26,6 +26,7 @@ fn a_user_is_created_read_changed_and_removed() {
             .is(200);
         assert_eq!(patched.body["displayName"], "Babs");
         assert_eq!(patched.header("etag"), Some("W/\"2\""));
+        assert_eq!(patched.header("location"), Some(location.as_str()));
         assert_ne!(patched.body["meta"]["lastModified"], created.body["meta"]["lastModified"]);
         assert_eq!(patched.body["meta"]["created"], created.body["meta"]["created"]);
 
@@ -34,7 +35,9 @@ fn a_user_is_created_read_changed_and_removed() {
         let replaced = lab.send("PUT", &target, replacement.clone()).await.is(200);
         assert_eq!(replaced.body["displayName"], Value::Null);
         assert_eq!(replaced.body["active"], true);
-        assert_eq!(lab.get(&target).await.is(200).body, replaced.body);
+        let found = lab.get(&target).await.is(200);
+        assert_eq!(found.body, replaced.body);
+        assert_eq!(found.header("location"), Some(location.as_str()));
         // The same again changes nothing.
         let again = lab.send("PUT", &target, replacement).await.is(200);
         assert_eq!(again.header("etag"), replaced.header("etag"));
