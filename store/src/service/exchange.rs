@@ -22,7 +22,7 @@ pub struct Context {
 /// A request, as far as the service looks at it.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Request<'r> {
-    /// `GET`, `POST`, ….
+    /// `GET`, `POST`, …. `HEAD` is answered as `GET` is: leaving the body out is for whoever sends the answer.
     pub method: &'r str,
     /// Below the base URL, still percent-encoded: `/Users/2819c223`.
     pub path: &'r str,

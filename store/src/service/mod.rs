@@ -106,7 +106,8 @@ impl<D: Database> Service<D> {
     async fn answer(&self, context: &Context, request: &Request<'_>) -> Result<Response, ScimError> {
         let route = Route::of(&self.catalog, request.path)?;
         check_content_type(request)?;
-        match (request.method, &route) {
+        let method = if request.method == "HEAD" { "GET" } else { request.method };
+        match (method, &route) {
             ("GET", Route::Resource(resource_type, id)) => {
                 self.get(context, request, resource_type, id).await
             }

@@ -74,10 +74,10 @@ impl Route {
             | Self::ServiceProviderConfig
             | Self::ResourceTypes(_)
             | Self::Schemas(_)
-            | Self::Changes => "GET",
+            | Self::Changes => "GET, HEAD",
             Self::RootSearch | Self::Search(_) | Self::Bulk => "POST",
-            Self::Resources(_) => "GET, POST",
-            Self::Resource(..) => "GET, PUT, PATCH, DELETE",
+            Self::Resources(_) => "GET, HEAD, POST",
+            Self::Resource(..) => "GET, HEAD, PUT, PATCH, DELETE",
             Self::Me => "",
         }
     }

@@ -28,6 +28,30 @@ fn health_is_the_process_and_readiness_the_database() {
 }
 
 #[test]
+fn the_answer_to_head_is_sent_without_its_body() {
+    with(
+        |_| {},
+        async |bed| {
+            let mut connection = Connection::open(bed.address).await?;
+            let head = Request::new("HEAD", "/scim/v2/Users/1").bearer(&bed.token);
+            let get = Request::get("/scim/v2/Users/1").bearer(&bed.token);
+            let head = connection.send(&head).await?;
+            // On the same connection: a body that was sent would be read as an answer.
+            let get = connection.send(&get).await?;
+            assert_eq!((head.status, head.body.len()), (get.status, 0));
+            for name in ["content-type", "content-length", "etag"] {
+                assert_eq!(
+                    (head.header(name), head.header(name).is_some()),
+                    (get.header(name), true),
+                    "{name}"
+                );
+            }
+            Ok(())
+        },
+    );
+}
+
+#[test]
 fn requests_end_before_the_server_does() {
     with(
         |_| {},

@@ -38,6 +38,8 @@ fn a_user_is_created_read_changed_and_removed() {
         let found = lab.get(&target).await.is(200);
         assert_eq!(found.body, replaced.body);
         assert_eq!(found.header("location"), Some(location.as_str()));
+        let head = lab.send("HEAD", &target, Value::Null).await.is(200);
+        assert_eq!((head.body, head.headers), (found.body, found.headers));
         // The same again changes nothing.
         let again = lab.send("PUT", &target, replacement).await.is(200);
         assert_eq!(again.header("etag"), replaced.header("etag"));
@@ -270,6 +272,17 @@ fn what_is_wrong_is_told_as_the_rfc_has_it() {
             );
             assert_eq!(answer.body["schemas"][0], "urn:ietf:params:scim:api:messages:2.0:Error");
             assert_eq!(answer.body["status"], status.to_string());
+        }
+        for (path, allowed) in [
+            ("/", "GET, HEAD"),
+            ("/Schemas", "GET, HEAD"),
+            ("/Users", "GET, HEAD, POST"),
+            (&target, "GET, HEAD, PUT, PATCH, DELETE"),
+            ("/Users/.search", "POST"),
+            ("/Bulk", "POST"),
+        ] {
+            let answer = lab.send("OPTIONS", path, Value::Null).await.is(405);
+            assert_eq!(answer.header("allow"), Some(allowed), "{path}");
         }
         let text =
             |request| doorward_store::service::Request { content_type: Some(b"text/plain"), ..request };
