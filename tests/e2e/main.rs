@@ -1,4 +1,4 @@
-//! End-to-end tests: the built filter in a real Envoy, with tokens and keys made by other people's code.
+//! End-to-end tests: the built filter in a real Envoy, with tokens and keys made by other people's code, and the built store.
 //!
 //! Run by `cargo xtask test`, which builds the filter and installs Envoy, the npm packages and the Python packages first.
 //!
@@ -19,6 +19,7 @@
 //! | `operating` | shadow mode, metrics, logs, filter state |
 //! | `replies` | each denial as the client and the access log see it |
 //! | `rotation` | keys over time on four workers: rotation, outages, cold starts, floods, discovery |
+//! | `scim_suites` | the store under scim2-tester and scim-sanity, on both databases |
 //! | `support` | what these share |
 #![allow(
     clippy::unwrap_used,
@@ -46,4 +47,5 @@ mod opaque;
 mod operating;
 mod replies;
 mod rotation;
+mod scim_suites;
 mod support;

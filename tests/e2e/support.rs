@@ -177,9 +177,14 @@ pub(crate) fn node(script: &str) -> Command {
     command
 }
 
-/// A script of `python/`, in the environment that `cargo xtask setup --tests` makes.
+/// A program of the environment that `cargo xtask setup --tests` makes from `python/requirements.txt`.
+pub(crate) fn installed_python(program: &str) -> Command {
+    Command::new(folder::target().join("tools/python/bin").join(program))
+}
+
+/// A script of `python/`, in that environment.
 pub(crate) fn python(script: &str) -> Command {
-    let mut command = Command::new(folder::target().join("tools/python/bin/python"));
+    let mut command = installed_python("python");
     command.arg(folder::root().join("tests/e2e/python").join(script));
     command
 }
