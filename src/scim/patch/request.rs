@@ -44,7 +44,8 @@ fn operation(json: &Json) -> Result<Operation<'_>, PatchFault> {
         None | Some(Json::Null) => None,
         Some(path) => Some(path.as_str().ok_or_else(|| syntax("path", "a string"))?),
     };
-    let op = match op {
+    // Strings are the same in upper and lower case unless an attribute says that they are not (RFC 7643 section 2.2).
+    let op = match op.to_ascii_lowercase().as_str() {
         "add" => Op::Add,
         "remove" => Op::Remove,
         "replace" => Op::Replace,

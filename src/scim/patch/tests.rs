@@ -83,7 +83,7 @@ fn scim_type(error: PatchError) -> &'static str {
 
 #[test]
 fn single_values_are_added_and_replaced_alike() {
-    for op in ["add", "replace"] {
+    for op in ["add", "replace", "Add", "REPLACE"] {
         check(json!({"op": op, "path": "nickName", "value": "B"}), json!({"nickName": "B"}));
         check(json!({"op": op, "path": "title", "value": "T"}), json!({"title": "T"}));
         check(json!({"op": op, "path": "active", "value": false}), json!({"active": false}));
@@ -498,7 +498,7 @@ fn bodies_must_be_of_the_shape() {
         json!({"path": "nickName"}),
         json!({"op": 1, "path": "nickName"}),
         json!({"op": "move", "path": "nickName"}),
-        json!({"op": "Replace", "path": "nickName", "value": "x"}),
+        json!({"op": "replaced", "path": "nickName", "value": "x"}),
         json!({"op": "replace", "path": 1, "value": "x"}),
         json!({"op": "replace", "path": "nickName", "Path": "title", "value": "x"}),
     ] {

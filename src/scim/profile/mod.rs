@@ -33,8 +33,6 @@ pub enum Profile {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Softening {
-    /// `"op": "Add"`.
-    OpInAnyCase,
     /// `"active": "False"`, in filters too.
     BooleansAsText,
     /// `"name.givenName": "K"` in the object of an operation without a path.
@@ -98,7 +96,6 @@ impl Profile {
         let all: &[Softening] = match self {
             Self::Rfc | Self::Google | Self::OneLogin => &[],
             Self::Entra => &[
-                Softening::OpInAnyCase,
                 Softening::BooleansAsText,
                 Softening::PathsAsNames,
                 Softening::TextForComplex,
@@ -134,8 +131,7 @@ impl fmt::Display for Profile {
 
 impl Softening {
     /// All of them.
-    pub const ALL: [Self; 11] = [
-        Self::OpInAnyCase,
+    pub const ALL: [Self; 10] = [
         Self::BooleansAsText,
         Self::PathsAsNames,
         Self::TextForComplex,
@@ -151,7 +147,6 @@ impl Softening {
     /// Its name in configurations.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::OpInAnyCase => "op_in_any_case",
             Self::BooleansAsText => "booleans_as_text",
             Self::PathsAsNames => "paths_as_names",
             Self::TextForComplex => "text_for_complex",
@@ -173,7 +168,6 @@ impl Softening {
     /// What it does, for the documentation.
     pub const fn description(self) -> &'static str {
         match self {
-            Self::OpInAnyCase => "takes `op` of a PATCH in upper and lower case: `Add`, `Replace`, `Remove`",
             Self::BooleansAsText => {
                 "takes \"True\" and \"false\" for booleans, in resources, PATCH operations and filters"
             }

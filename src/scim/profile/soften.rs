@@ -51,11 +51,6 @@ impl Softenings {
         mut operation: Map<String, Json>,
         softened: &mut Vec<Json>,
     ) {
-        if let Some(Json::String(op)) = member_mut(&mut operation, "op")
-            && self.has(Softening::OpInAnyCase)
-        {
-            *op = op.to_ascii_lowercase();
-        }
         let path = match member_mut(&mut operation, "path") {
             None | Some(Json::Null) => None,
             Some(Json::String(path)) => Some(path.clone()),

@@ -125,16 +125,16 @@ fn entra() -> Vec<Row> {
             p,
             ByPatch(json!([{"op": "Add", "path": "title", "value": "T"}])),
             json!({"title": "T"}),
-            Refused,
+            Same,
         ),
         (
             "E1",
             p,
             ByPatch(json!([{"op": "Replace", "path": "nickName", "value": "B"}])),
             json!({"nickName": "B"}),
-            Refused,
+            Same,
         ),
-        ("E1", p, ByPatch(json!([{"op": "Remove", "path": "nickName"}])), json!({"nickName": null}), Refused),
+        ("E1", p, ByPatch(json!([{"op": "Remove", "path": "nickName"}])), json!({"nickName": null}), Same),
         (
             "E2",
             p,
@@ -205,7 +205,7 @@ fn entra() -> Vec<Row> {
             p,
             Group(json!([{"op": "Remove", "path": "members", "value": [{"value": "u1"}]}])),
             json!([{"remove": ["u1"]}]),
-            Refused,
+            Same,
         ),
         (
             "E5",
