@@ -36,6 +36,8 @@ pub struct Patch {
 /// How operations are read and applied. The default is the RFC's; a profile makes it softer.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PatchRules {
+    /// Takes a body with an empty list of operations, which changes nothing, where at least one must be there.
+    pub takes_no_operations: bool,
     /// Leaves out `readOnly` attributes in the object of an operation without a path, where they would be an error.
     pub ignores_read_only: bool,
     /// Makes the value that the filter of a replacing operation describes, where there is none (`emails[type eq "work"].value`).
@@ -160,7 +162,7 @@ impl Patch {
         body: &Map<String, Json>,
         rules: &PatchRules,
     ) -> Result<Self, PatchError> {
-        let operations = request::operations(body)?;
+        let operations = request::operations(body, rules)?;
         let mut changes = Vec::new();
         for (index, operation) in operations.into_iter().enumerate() {
             compile::compile(resource_type, rules, index, &operation, &mut changes)?;

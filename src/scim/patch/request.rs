@@ -1,6 +1,6 @@
 //! The body of a PATCH as it is written.
 
-use super::{PATCH_OP, PatchError, PatchFault};
+use super::{PATCH_OP, PatchError, PatchFault, PatchRules};
 use serde_json::{Map, Value as Json};
 
 /// What to do.
@@ -20,8 +20,11 @@ pub(super) struct Operation<'j> {
     pub(super) value: Option<&'j Json>,
 }
 
-/// The operations of a body; at least one.
-pub(super) fn operations(body: &Map<String, Json>) -> Result<Vec<Operation<'_>>, PatchError> {
+/// The operations of a body; at least one, unless the rules take none.
+pub(super) fn operations<'j>(
+    body: &'j Map<String, Json>,
+    rules: &PatchRules,
+) -> Result<Vec<Operation<'j>>, PatchError> {
     let fail = |operation| move |fault| PatchError { operation, fault };
     let schemas = member(body, "schemas").map_err(fail(None))?.and_then(Json::as_array);
     if !schemas.is_some_and(|all| all.iter().any(is_patch_op)) {
@@ -29,7 +32,8 @@ pub(super) fn operations(body: &Map<String, Json>) -> Result<Vec<Operation<'_>>,
         return Err(fail(None)(PatchFault::Syntax { member: "schemas", expected }));
     }
     let operations = member(body, "Operations").map_err(fail(None))?;
-    let operations = operations.and_then(Json::as_array).filter(|all| !all.is_empty());
+    let operations = operations.and_then(Json::as_array);
+    let operations = operations.filter(|all| rules.takes_no_operations || !all.is_empty());
     let expected = "an array of at least one operation";
     let operations =
         operations.ok_or_else(|| fail(None)(PatchFault::Syntax { member: "Operations", expected }))?;

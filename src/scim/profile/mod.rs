@@ -33,6 +33,8 @@ pub enum Profile {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Softening {
+    /// `"Operations": []`: nothing is changed.
+    NoOperations,
     /// `"active": "False"`, in filters too.
     BooleansAsText,
     /// `"name.givenName": "K"` in the object of an operation without a path.
@@ -96,6 +98,7 @@ impl Profile {
         let all: &[Softening] = match self {
             Self::Rfc | Self::Google | Self::OneLogin => &[],
             Self::Entra => &[
+                Softening::NoOperations,
                 Softening::BooleansAsText,
                 Softening::PathsAsNames,
                 Softening::TextForComplex,
@@ -131,7 +134,8 @@ impl fmt::Display for Profile {
 
 impl Softening {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
+        Self::NoOperations,
         Self::BooleansAsText,
         Self::PathsAsNames,
         Self::TextForComplex,
@@ -147,6 +151,7 @@ impl Softening {
     /// Its name in configurations.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::NoOperations => "no_operations",
             Self::BooleansAsText => "booleans_as_text",
             Self::PathsAsNames => "paths_as_names",
             Self::TextForComplex => "text_for_complex",
@@ -168,6 +173,7 @@ impl Softening {
     /// What it does, for the documentation.
     pub const fn description(self) -> &'static str {
         match self {
+            Self::NoOperations => "takes a PATCH with an empty list of operations, which changes nothing",
             Self::BooleansAsText => {
                 "takes \"True\" and \"false\" for booleans, in resources, PATCH operations and filters"
             }
@@ -224,6 +230,7 @@ impl Softenings {
     /// How a PATCH is read and applied.
     pub fn patch_rules(&self, unknown: Unknown) -> PatchRules {
         PatchRules {
+            takes_no_operations: self.has(Softening::NoOperations),
             ignores_read_only: self.has(Softening::ReadOnlyInPatch),
             creates_missing: self.has(Softening::CreatesMissing),
             removes_missing: self.has(Softening::RemovesMissing),

@@ -135,6 +135,8 @@ fn entra() -> Vec<Row> {
             Same,
         ),
         ("E1", p, ByPatch(json!([{"op": "Remove", "path": "nickName"}])), json!({"nickName": null}), Same),
+        // As Microsoft's SCIM Validator sends it.
+        ("E1", p, ByPatch(json!([])), json!({}), Refused),
         (
             "E2",
             p,
