@@ -67,6 +67,8 @@ pub struct Layout {
     groups: Option<AttributeRef>,
     emails: Option<AttributeRef>,
     password: Option<AttributeRef>,
+    /// `displayName`, and after it `name.formatted`.
+    labels: Vec<AttributeRef>,
 }
 
 /// Paths, what is there if the attribute has that type and one value, or several.
@@ -111,7 +113,10 @@ impl Layout {
         };
         let unique = resource_type.unique_attributes().filter(|attribute| !has_column(attribute)).collect();
         let password = resource_type.find("password");
-        Self { places, unique, members, groups, emails, password }
+        let label =
+            |path| resource_type.find(path).filter(|found| found.definition().data_type == DataType::String);
+        let labels = ["displayName", "name.formatted"].into_iter().filter_map(label).collect();
+        Self { places, unique, members, groups, emails, password, labels }
     }
 
     /// The place of an attribute, if it has one.
@@ -155,12 +160,11 @@ impl Layout {
         resource.get(attribute)?.as_bool()
     }
 
-    /// What people call a resource. Its `userName` is not shown instead: that is what it signs in with, and no name to display (RFC
-    /// 7643 section 2.4).
+    /// What people call a resource: its display name, or else its full name. Its `userName` is not shown instead: that is what it signs
+    /// in with, and no name to display (RFC 7643 section 2.4).
     pub fn label<'r>(&self, resource: &'r Resource) -> Option<&'r str> {
-        let place = Place::Column(Column::DisplayName);
-        let (attribute, _) = self.places.iter().find(|(_, found)| *found == place)?;
-        resource.get(attribute)?.as_str()
+        let mut texts = self.labels.iter().filter_map(|attribute| resource.get(attribute)?.as_str());
+        texts.find(|text| !text.trim().is_empty())
     }
 
     /// The e-mail addresses with their types, both as they are compared.

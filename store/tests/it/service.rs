@@ -125,8 +125,17 @@ fn members_and_groups_show_each_other() {
         let shown = lab.get(&format!("/Groups/{inner}")).await.is(200);
         assert_eq!(shown.body["members"][0]["display"], "The One");
         assert_eq!(shown.body["members"][0]["$ref"], format!("{BASE}/Users/{one}"));
+        let display = async |operations: Value| {
+            lab.patch(&format!("/Users/{one}"), operations).await.is(200);
+            lab.get(&format!("/Groups/{inner}")).await.is(200).body["members"][0]["display"].clone()
+        };
+        let formatted = json!([
+            { "op": "replace", "path": "displayName", "value": "" },
+            { "op": "add", "path": "name.formatted", "value": "Ms. One" },
+        ]);
+        assert_eq!(display(formatted).await, "Ms. One");
         // What somebody signs in with is no name to display.
-        lab.patch(&format!("/Users/{one}"), json!([{ "op": "remove", "path": "displayName" }])).await.is(200);
+        assert_eq!(display(json!([{ "op": "remove", "path": "name" }])).await, Value::Null);
         let shown = lab.get(&format!("/Groups/{inner}")).await.is(200);
         let expected = json!([{ "value": one, "$ref": format!("{BASE}/Users/{one}"), "type": "User" }]);
         assert_eq!(shown.body["members"], expected);
