@@ -23,6 +23,8 @@ pub struct BulkOperation {
     pub method: String,
     /// The name of what is created, for others to refer to.
     pub bulk_id: Option<String>,
+    /// The path of the resource to be changed, for the response; none for POST, and where it refers to what is created.
+    pub resource: Option<String>,
     /// What is to be done.
     pub work: Result<BulkWork, BulkFault>,
 }
@@ -212,7 +214,13 @@ impl BulkOperation {
             }
             _ => Ok(work),
         });
-        Self { method, bulk_id, work }
+        let is_resource = |path: &&str| {
+            let method = BulkMethod::from_word(&method).filter(|method| *method != BulkMethod::Post);
+            let is_path = method.is_some_and(|method| check_path(method, path).is_ok());
+            is_path && reference::in_url(path).is_empty()
+        };
+        let resource = member(members, "path").and_then(Json::as_str).filter(is_resource).map(str::to_owned);
+        Self { method, bulk_id, resource, work }
     }
 }
 

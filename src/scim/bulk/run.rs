@@ -129,7 +129,9 @@ impl BulkRun {
             Ok(work) if work.method != BulkMethod::Post => {
                 self.resolve_path(work).ok().map(|path| format!("{}{path}", self.base_url))
             }
-            Ok(_) | Err(_) => None,
+            Ok(_) => None,
+            // It is told whatever is wrong with the rest of the operation (section 3.7).
+            Err(_) => operation.resource.as_ref().map(|path| format!("{}{path}", self.base_url)),
         };
         let result = self.results.get_mut(index);
         let (Some(result), Some(id)) = (result, self.ids.get_mut(index)) else { return };

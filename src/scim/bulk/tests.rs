@@ -231,6 +231,23 @@ fn a_job_that_ends_early_leaves_no_circle_open_unsaid() {
 }
 
 #[test]
+fn an_operation_at_fault_says_where_unless_it_creates() {
+    let operations = json!([
+        {"method": "PUT", "path": "/Users/1", "data": []},
+        {"method": "DELETE", "path": "/Users/2", "version": "1"},
+        {"method": "PATCH", "path": "/Users/bulkId:x", "data": 1},
+        {"method": "DELETE", "path": "/Users"},
+        {"method": "POST", "path": "/Users", "bulkId": "b"},
+    ]);
+    let (_, results) = run(&body(&operations));
+    let locations: Vec<_> =
+        results.as_array().unwrap().iter().map(|result| result["location"].as_str()).collect();
+    let at = |id: &str| format!("https://example.com/v2/Users/{id}");
+    let (first, second) = (at("1"), at("2"));
+    assert_eq!(locations, [Some(first.as_str()), Some(second.as_str()), None, None, None]);
+}
+
+#[test]
 fn an_operation_at_fault_fails_alone() {
     let check = |operation: Json, detail: &str, scim_type: ScimType| {
         let operations =
