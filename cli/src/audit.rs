@@ -1,6 +1,7 @@
 //! `doorward audit`: whether the audit trail is what was written.
 
 use crate::database::{DatabaseArguments, block_on, report};
+use doorward_store::database::AnyDatabase;
 use doorward_store::tenants::Tenants;
 use doorward_store::trail;
 use std::process::ExitCode;
@@ -21,7 +22,9 @@ pub(crate) enum Audit {
 impl Audit {
     pub(crate) fn run(&self) -> ExitCode {
         let Self::Verify { tenant, database } = self;
-        match block_on(verify(database, tenant.as_deref())) {
+        // Opened first: that waits for PostgreSQL by itself.
+        let verified = database.db.open().and_then(|opened| block_on(verify(&opened, tenant.as_deref())));
+        match verified {
             Ok(true) => ExitCode::SUCCESS,
             Ok(false) => ExitCode::FAILURE,
             Err(fault) => report(Err(fault)),
@@ -30,13 +33,12 @@ impl Audit {
 }
 
 /// Whether every trail is whole.
-async fn verify(arguments: &DatabaseArguments, tenant: Option<&str>) -> Result<bool, String> {
-    let database = arguments.db.open()?;
+async fn verify(database: &Arc<AnyDatabase>, tenant: Option<&str>) -> Result<bool, String> {
     let ids = match tenant {
         Some(tenant) => vec![tenant.to_owned()],
         None => {
             let tenants =
-                Tenants::new(Arc::clone(&database)).list().await.map_err(|error| error.to_string())?;
+                Tenants::new(Arc::clone(database)).list().await.map_err(|error| error.to_string())?;
             tenants.into_iter().map(|tenant| tenant.id).collect()
         }
     };
