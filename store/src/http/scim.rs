@@ -30,8 +30,6 @@ use tokio::time::{Instant, sleep, timeout};
 
 const MEDIA_TYPE: &str = "application/scim+json";
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// In seconds: how long a database that is gone, or a server that is full, may need.
-const RETRY_AFTER: &str = "1";
 /// How long the database may take to say that it is there.
 const READY: Duration = Duration::from_secs(5);
 /// Where requests may wait for a change.
@@ -171,8 +169,7 @@ impl<H: Handle, D: Database> Shared<H, D> {
         loop {
             let permit = timeout(self.options.limits.wait, self.requests.acquire()).await;
             let Ok(Ok(permit)) = permit else {
-                let retry = [("retry-after", RETRY_AFTER.to_owned())];
-                return Err(refusal(503, "expected less to do: try again", &retry));
+                return Err(refusal(503, "expected less to do: try again", &[]));
             };
             let response = self.handle.handle(context, request).await;
             drop(permit);
@@ -274,17 +271,15 @@ fn unauthorized(detail: &str, error: &str) -> Box<Response> {
 
 fn unavailable(error: &DatabaseError) -> Box<Response> {
     match error {
-        DatabaseError::Unavailable(_) => refusal(
-            503,
-            "expected a database that answers: try again",
-            &[("retry-after", RETRY_AFTER.to_owned())],
-        ),
+        DatabaseError::Unavailable(_) => refusal(503, "expected a database that answers: try again", &[]),
         DatabaseError::Full(_) | DatabaseError::Failed(_) => refusal(500, "the database failed", &[]),
     }
 }
 
 fn refusal(status: u16, detail: impl Into<String>, headers: &[(&'static str, String)]) -> Box<Response> {
-    Box::new(Response { headers: headers.to_vec(), ..ScimError::new(status, detail).into() })
+    let mut response = Response::from(ScimError::new(status, detail));
+    response.headers.extend_from_slice(headers);
+    Box::new(response)
 }
 
 fn to_axum(response: Response, request_id: &str) -> axum::response::Response {

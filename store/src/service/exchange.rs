@@ -54,8 +54,31 @@ pub struct Response {
     pub waits: Option<Duration>,
 }
 
+/// In seconds: how long a database that is gone, or a server that has too much to do, may need.
+const RETRY_AFTER: &str = "1";
+
 impl From<ScimError> for Response {
     fn from(error: ScimError) -> Self {
-        Self { status: error.status, body: serde_json::to_vec(&error).ok(), ..Self::default() }
+        // Without it there are clients that take 503 for final.
+        let wait = (error.status == 503).then(|| ("retry-after", RETRY_AFTER.to_owned()));
+        Self {
+            status: error.status,
+            headers: wait.into_iter().collect(),
+            body: serde_json::to_vec(&error).ok(),
+            waits: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_may_come_again_is_told_when() {
+        for (status, expected) in [(503, vec![("retry-after", "1".to_owned())]), (500, vec![]), (507, vec![])]
+        {
+            assert_eq!(Response::from(ScimError::new(status, "")).headers, expected, "{status}");
+        }
     }
 }
