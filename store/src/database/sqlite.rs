@@ -7,7 +7,7 @@ use crate::audit::Head;
 use crate::sql::{Cell, Dialect, Row, Statement};
 use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
-use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql, TransactionBehavior, ffi};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -303,10 +303,8 @@ fn execute(connection: &Connection, statement: &Statement) -> Result<usize, Writ
     let mut prepared = connection.prepare_cached(statement.text()).map_err(DatabaseError::from)?;
     prepared.execute(rusqlite::params_from_iter(statement.parameters())).map_err(|error| {
         match error.sqlite_error().map(|error| error.extended_code) {
-            Some(rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE | rusqlite::ffi::SQLITE_CONSTRAINT_PRIMARYKEY) => {
-                WriteError::Taken
-            }
-            Some(rusqlite::ffi::SQLITE_CONSTRAINT_FOREIGNKEY) => WriteError::Dangling,
+            Some(ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY) => WriteError::Taken,
+            Some(ffi::SQLITE_CONSTRAINT_FOREIGNKEY) => WriteError::Dangling,
             _ => DatabaseError::from(error).into(),
         }
     })
@@ -339,11 +337,16 @@ impl From<ValueRef<'_>> for Cell {
 impl From<rusqlite::Error> for DatabaseError {
     fn from(error: rusqlite::Error) -> Self {
         let text = error.to_string();
+        // SQLite calls a disk full if the system does (ENOSPC), but not a quota (EDQUOT) or a limit of the process (EFBIG).
+        let is_unwritable = error.sqlite_error().is_some_and(|error| {
+            matches!(error.extended_code, ffi::SQLITE_IOERR_WRITE | ffi::SQLITE_IOERR_SHMSIZE)
+        });
         match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::CannotOpen) => {
                 Self::Unavailable(text)
             }
             Some(ErrorCode::DiskFull) => Self::Full(text),
+            _ if is_unwritable => Self::Full(text),
             _ => Self::Failed(text),
         }
     }
