@@ -164,7 +164,7 @@ impl<'t> Parser<'t> {
             "false" => Some(Literal::Boolean(false)),
             _ => number(word),
         };
-        let is_string = self.syntax.unquoted_strings && !word.is_empty() && !word.contains('"');
+        let is_string = self.syntax.unquoted_strings && !word.is_empty() && !word.contains(['"', '\0']);
         match literal {
             Some(literal) => Ok(literal),
             None if is_string => Ok(Literal::String(word.to_owned())),
@@ -185,7 +185,11 @@ impl<'t> Parser<'t> {
         });
         let split = end.and_then(|(at, _)| self.rest.split_at_checked(at.saturating_add(1)));
         let parsed = split.and_then(|(quoted, rest)| Some((serde_json::from_str(quoted).ok()?, rest)));
-        let (text, rest) = parsed.ok_or_else(|| self.expected("a complete JSON string"))?;
+        let (text, rest): (String, _) = parsed.ok_or_else(|| self.expected("a complete JSON string"))?;
+        // No value has it, and PostgreSQL cannot even be asked about it.
+        if text.contains('\0') {
+            return Err(self.expected("a string without U+0000"));
+        }
         self.rest = rest;
         Ok(Literal::String(text))
     }
@@ -424,6 +428,10 @@ mod tests {
             let text = format!("a eq {word}");
             refused(&text, &format!("{no_literal} 6, but found {word:?}"));
         }
+        refused(
+            "a eq \"\\u0000\"",
+            "expected a string without U+0000 at column 6, but found \"\\\"\\\\u0000\\\"\"",
+        );
         refused("a eq \"x", "expected a complete JSON string at column 6, but found \"\\\"x\"");
         refused("a eq \"\\x\"", "expected a complete JSON string at column 6, but found \"\\\"\\\\x\\\"\"");
         refused(

@@ -43,7 +43,11 @@ impl Route {
             return Err(missing());
         }
         let second = match second {
-            Some(encoded) => Some(decoded(encoded).filter(|id| !id.is_empty()).ok_or_else(missing)?),
+            // PostgreSQL has no texts with U+0000: nothing is called so.
+            Some(encoded) => {
+                let name = decoded(encoded).filter(|name| !name.is_empty() && !name.contains('\0'));
+                Some(name.ok_or_else(missing)?)
+            }
             None => None,
         };
         Ok(match (first, second) {
@@ -125,6 +129,7 @@ mod tests {
             ("/Users/%zz", None),
             ("/Users/%+1", None),
             ("/Users/%ff", None),
+            ("/Users/a%00", None),
             ("/Bulk/1", None),
             ("/Nothing", None),
         ] {
