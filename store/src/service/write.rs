@@ -366,26 +366,29 @@ impl<D: Database> Service<D> {
         row: &Stored,
         changes: &[MemberChange],
     ) -> Result<Vec<MemberStep>, ScimError> {
-        let related = Related { members: true, groups: false };
-        let group = self.represent_one(context, resource_type, row, related).await?;
-        let members = layout.members().and_then(|members| group.get(members)).map_or(&[][..], Value::items);
-        let before: BTreeSet<String> =
-            members.iter().filter_map(|member| value_of(member.as_complex()?)).collect();
-        let mut after = before.clone();
+        let mut after = by_id(self.members(context, &row.id).await?);
+        let before: BTreeSet<String> = after.keys().cloned().collect();
         for change in changes {
             let count = after.len();
             match change {
-                MemberChange::Add(values) => after.extend(self.known(context, values_of(values)).await?),
+                MemberChange::Add(values) => {
+                    after.extend(by_id(self.known_members(context, values_of(values)).await?));
+                }
                 MemberChange::Clear => after.clear(),
                 MemberChange::ReplaceAll(values) => {
-                    after = self.known(context, values_of(values)).await?.into_iter().collect();
+                    after = by_id(self.known_members(context, values_of(values)).await?);
                 }
                 MemberChange::Remove { values, must_exist } => {
-                    after.retain(|member| !values.contains(member));
+                    after.retain(|id, _| !values.contains(id));
                     must_find(count != after.len(), must_exist.as_ref())?;
                 }
                 MemberChange::RemoveMatching { filter, must_exist } => {
-                    let matching = members.iter().filter(|member| filter.matches_value(member));
+                    // Those that the same request added are among them.
+                    let members: Vec<Member> = after.values().cloned().collect();
+                    let group = self.represent_new(context, resource_type, row, &members)?;
+                    let items = layout.members().and_then(|members| group.get(members));
+                    let matching = items.map_or(&[][..], Value::items).iter();
+                    let matching = matching.filter(|member| filter.matches_value(member));
                     for value in matching.filter_map(|member| value_of(member.as_complex()?)) {
                         after.remove(&value);
                     }
@@ -393,13 +396,13 @@ impl<D: Database> Service<D> {
                 }
             }
         }
-        Ok(difference(&before, &after))
+        Ok(difference(&before, &after.into_keys().collect()))
     }
 
-    async fn member_ids(&self, context: &Context, id: &str) -> Result<BTreeSet<String>, ScimError> {
+    /// The members of a group.
+    async fn members(&self, context: &Context, id: &str) -> Result<Vec<Member>, ScimError> {
         let found = self.repository.members(&context.tenant, &[id]).await;
-        let found = found.map_err(|error| unavailable(&error))?.remove(id).unwrap_or_default();
-        Ok(found.into_iter().map(|member| member.id).collect())
+        Ok(found.map_err(|error| unavailable(&error))?.remove(id).unwrap_or_default())
     }
 
     /// The steps that leave a group with exactly these members.
@@ -409,7 +412,7 @@ impl<D: Database> Service<D> {
         id: &str,
         members: &[String],
     ) -> Result<Vec<MemberStep>, ScimError> {
-        let before = self.member_ids(context, id).await?;
+        let before = self.members(context, id).await?.into_iter().map(|member| member.id).collect();
         Ok(difference(&before, &members.iter().cloned().collect()))
     }
 
@@ -574,6 +577,10 @@ fn forget_password(resource: &mut Resource, layout: &Layout) {
 
 fn values_of(members: &[Complex]) -> Vec<String> {
     members.iter().filter_map(value_of).collect()
+}
+
+fn by_id(members: Vec<Member>) -> BTreeMap<String, Member> {
+    members.into_iter().map(|member| (member.id.clone(), member)).collect()
 }
 
 fn value_of(member: &Complex) -> Option<String> {

@@ -93,6 +93,12 @@ fn members_come_and_go_by_every_way_to_say_it() {
             (7, json!([{ "op": "remove", "path": "members" }]), vec![]),
             (8, json!([{ "op": "add", "value": { "members": values(&[&one]) } }]), vec![&one]),
             (9, json!([{ "op": "remove", "path": "members[type eq \"User\"]" }]), vec![]),
+            (
+                10,
+                json!([add(&[&one, &two]), { "op": "remove", "path": "members[display eq \"two\"]" }]),
+                vec![&one],
+            ),
+            (11, json!([{ "op": "remove", "path": "members" }]), vec![]),
         ] {
             let answer = lab.patch(&target, operations.clone()).await.is(200);
             assert_eq!(answer.header("etag"), Some(format!("W/\"{version}\"").as_str()), "{operations}");
