@@ -222,6 +222,11 @@ impl<D: Database> Service<D> {
             conditions.check_write(Some(&version(row.version)))?;
             let altered = self.alteration(context, resource_type, layout, &row, wanted).await?;
             if altered.resource.is_none() && altered.members.is_empty() {
+                // Members are read after the row: that there is nothing to do holds only if it is the same still.
+                let has_read_members = altered.rests_on_version && layout.members().is_some();
+                if has_read_members && self.row(context, resource_type, id).await?.version != row.version {
+                    continue;
+                }
                 return Ok(row);
             }
             let draft = altered.resource.as_ref().map(|resource| Draft::of(resource, layout));
@@ -234,7 +239,13 @@ impl<D: Database> Service<D> {
                 .update(&context.tenant, draft.as_ref(), altered.members, expected, change)
                 .await;
             match written {
-                Ok(Written { changed: false, .. }) => return self.row(context, resource_type, id).await,
+                // Members are changed whatever the version is. If another change came first, the attributes that were read before it
+                // are not those of the version that there is now.
+                Ok(Written { changed, version_before, .. })
+                    if !changed || version_before != Some(row.version) =>
+                {
+                    return self.row(context, resource_type, id).await;
+                }
                 Ok(Written { version_before, .. }) => {
                     self.watchers.tell(&context.tenant);
                     let version = version_before.unwrap_or_default().saturating_add(1);
