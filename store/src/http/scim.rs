@@ -124,8 +124,7 @@ impl<H: Handle, D: Database> Shared<H, D> {
             return Err(refusal(404, format!("expected a path below {base:?}"), &[]));
         };
         entry.route = self.routes.name(path);
-        let now = clock::now();
-        let access = self.authenticate(&parts.headers, now).await?;
+        let access = self.authenticate(&parts.headers, clock::now()).await?;
         entry.tenant = Some(access.tenant.clone());
         entry.actor = Some(access.token.clone());
         self.check_rate(&access.tenant)?;
@@ -141,7 +140,8 @@ impl<H: Handle, D: Database> Shared<H, D> {
                 request_id: entry.request_id.clone(),
             },
             base_url: self.base_url(peer, &parts.headers),
-            now,
+            // Not from before the body came: others may have read what changed meanwhile, and would never ask for what is older.
+            now: clock::now(),
         };
         let field = |name: HeaderName| parts.headers.get(name).map(HeaderValue::as_bytes);
         let request = Request {

@@ -3,11 +3,13 @@
 use crate::bed::{PATIENCE, with};
 use anyhow::{Context as _, Result};
 use doorward_store::http::Rate;
-use doorward_testbed::{Connection, Request, send, send_raw};
+use doorward_testbed::{Connection, Request, eventually, send, send_raw};
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 /// Long enough for a machine to do something else, and soon over.
@@ -98,6 +100,28 @@ fn a_body_that_does_not_come_is_given_up() {
             assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
             assert!(answer.contains("\"status\":\"408\""), "{answer}");
             assert!(bed.fake.seen.lock().unwrap().is_empty());
+            Ok(())
+        },
+    );
+}
+
+#[test]
+fn a_change_is_not_older_than_its_request() {
+    with(
+        |_| {},
+        async |bed| {
+            let request =
+                Request::new("POST", "/scim/v2/Users").bearer(&bed.token).header("Content-Length", "2");
+            let mut stream = TcpStream::connect(bed.address).await?;
+            stream.write_all(&request.to_bytes()).await?;
+            // The server has the head by now, as a rule.
+            tokio::time::sleep(MOMENT).await;
+            let begun = doorward_store::http::now();
+            stream.write_all(b"{}").await?;
+            let handled = async || Ok(!bed.fake.seen.lock().unwrap().is_empty());
+            eventually("the request is handled", PATIENCE, handled).await?;
+            let seen = bed.fake.seen.lock().unwrap()[0].context.now;
+            assert!(seen >= begun, "{seen} {begun}");
             Ok(())
         },
     );
