@@ -31,6 +31,12 @@ pub mod mutator;
 pub mod path;
 pub mod plain;
 pub mod request;
+mod scim;
+pub mod scim_bulk;
+pub mod scim_filter;
+pub mod scim_patch;
+pub mod scim_path;
+pub mod scim_request;
 
 /// One fuzz target.
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +48,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 7] = [
+pub const TARGETS: [Target; 12] = [
     Target { name: "compact_jws", check: compact_jws::check },
     Target { name: "configuration", check: configuration::check },
     Target { name: "discovery", check: discovery::check },
@@ -50,4 +56,9 @@ pub const TARGETS: [Target; 7] = [
     Target { name: "jwk_set", check: jwk_set::check },
     Target { name: "path", check: path::check },
     Target { name: "request", check: request::check },
+    Target { name: "scim_bulk", check: scim_bulk::check },
+    Target { name: "scim_filter", check: scim_filter::check },
+    Target { name: "scim_patch", check: scim_patch::check },
+    Target { name: "scim_path", check: scim_path::check },
+    Target { name: "scim_request", check: scim_request::check },
 ];

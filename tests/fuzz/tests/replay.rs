@@ -54,6 +54,31 @@ fn request_holds() {
 }
 
 #[test]
+fn scim_bulk_holds() {
+    replay("scim_bulk");
+}
+
+#[test]
+fn scim_filter_holds() {
+    replay("scim_filter");
+}
+
+#[test]
+fn scim_patch_holds() {
+    replay("scim_patch");
+}
+
+#[test]
+fn scim_path_holds() {
+    replay("scim_path");
+}
+
+#[test]
+fn scim_request_holds() {
+    replay("scim_request");
+}
+
+#[test]
 fn every_target_is_everywhere() {
     let targets: BTreeSet<String> = TARGETS.iter().map(|target| target.name.to_owned()).collect();
     let files = |folder: &str, extension: &str| -> BTreeSet<String> {
