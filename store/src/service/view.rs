@@ -6,7 +6,7 @@
 use super::represent::{location, meta, version};
 use super::{Context, Response, Service, unavailable};
 use crate::database::Database;
-use crate::repository::{Layout, Member, Related, Stored};
+use crate::repository::{Layout, Member, Related, Stored, Whole};
 use doorward::scim::{Meta, Projection, Resource, ResourceType, ScimError, SearchRequest};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
@@ -124,8 +124,27 @@ impl<D: Database> Service<D> {
         row: &Stored,
         view: &View,
     ) -> Result<Response, ScimError> {
+        if view.related.members {
+            // The members of the version that is told, and no other's.
+            return self.respond_anew(context, resource_type, &row.id, view).await;
+        }
         let shown = self.view(context, resource_type, std::slice::from_ref(row), view).await?;
         let shown = shown.into_iter().next().ok_or_else(|| ScimError::not_found(&row.id))?;
+        Ok(response(200, context, resource_type, row, shown))
+    }
+
+    /// One resource, read as of one moment.
+    pub(super) async fn respond_anew(
+        &self,
+        context: &Context,
+        resource_type: &Arc<ResourceType>,
+        id: &str,
+        view: &View,
+    ) -> Result<Response, ScimError> {
+        let found = self.repository.get_whole(&context.tenant, resource_type.name(), id, view.related).await;
+        let found = found.map_err(|error| unavailable(&error))?.ok_or_else(|| ScimError::not_found(id))?;
+        let Whole { row, members, groups } = &found;
+        let shown = self.view_read(context, resource_type, row, members, groups, view)?;
         Ok(response(200, context, resource_type, row, shown))
     }
 

@@ -238,6 +238,9 @@ impl<D: Database> Service<D> {
                 .repository
                 .update(&context.tenant, draft.as_ref(), altered.members, expected, change)
                 .await;
+            if matches!(written, Ok(Written { changed: true, .. })) {
+                self.watchers.tell(&context.tenant);
+            }
             match written {
                 // Members are changed whatever the version is. If another change came first, the attributes that were read before it
                 // are not those of the version that there is now.
@@ -247,7 +250,6 @@ impl<D: Database> Service<D> {
                     return self.row(context, resource_type, id).await;
                 }
                 Ok(Written { version_before, .. }) => {
-                    self.watchers.tell(&context.tenant);
                     let version = version_before.unwrap_or_default().saturating_add(1);
                     let data = draft.map_or_else(|| row.data.clone(), |draft| draft.data);
                     return Ok(Stored { version, modified: context.now, data, ..row });
@@ -396,7 +398,8 @@ impl<D: Database> Service<D> {
                 MemberChange::RemoveMatching { filter, must_exist } => {
                     // Those that the same request added are among them.
                     let members: Vec<Member> = after.values().cloned().collect();
-                    let group = self.represent_new(context, resource_type, row, &members)?;
+                    let related = [("members", Some(members.as_slice())), ("groups", None)];
+                    let group = self.read(context, resource_type, row, related)?;
                     let items = layout.members().and_then(|members| group.get(members));
                     let matching = items.map_or(&[][..], Value::items).iter();
                     let matching = matching.filter(|member| filter.matches_value(member));

@@ -77,6 +77,8 @@ fn members_come_and_go_by_every_way_to_say_it() {
     on_each(async |kind| {
         let lab = Lab::with(kind, Profile::Rfc, Settings::default()).await;
         let (one, two, three) = (lab.user("one").await, lab.user("two").await, lab.user("three").await);
+        let named = json!([{ "op": "add", "path": "displayName", "value": "two" }]);
+        lab.patch(&format!("/Users/{two}"), named).await.is(200);
         let group = lab.group("staff", &[&one]).await;
         let target = format!("/Groups/{group}");
         let values = |ids: &[&String]| ids.iter().map(|id| json!({ "value": id })).collect::<Vec<_>>();
