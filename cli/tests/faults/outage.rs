@@ -101,13 +101,13 @@ fn sqlite_is_locked_for_longer_than_anyone_waits() {
             while !is_told.load(Ordering::Relaxed) {
                 expect(&reading.get("/Users").await?, 200)?;
                 is_ready(&store, true).await?;
-                reads += 1;
+                reads += usize::from(!is_told.load(Ordering::Relaxed));
             }
             Ok::<_, anyhow::Error>(reads)
         };
         let (refused, reads) = tokio::join!(write, read);
         unavailable(&refused?)?;
-        ensure!(reads? > 10, "expected reads to go on");
+        ensure!(reads? > 0, "expected reads to go on meanwhile");
         other.execute_batch("ROLLBACK")?;
         acknowledged.push(id_of(&expect(&client.post("/Users", &user("after")).await?, 201)?)?);
 

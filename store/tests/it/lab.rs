@@ -127,6 +127,15 @@ impl Lab {
         }
     }
 
+    /// What a request of tenant `a` is answered, as it is.
+    pub(crate) async fn handle(&self, request: &Request<'_>) -> Response {
+        self.service.handle(&self.context("a"), request).await
+    }
+
+    pub(crate) fn database(&self) -> &AnyDatabase {
+        &self.database
+    }
+
     /// Sends a request of tenant `a`, a second after the one before.
     pub(crate) async fn send(&self, method: &str, target: &str, body: Value) -> Answer {
         self.send_as("a", method, target, body, |request| request).await

@@ -5,6 +5,7 @@
 //! | `bed` | databases for one test each |
 //! | `both` | what holds for SQLite and PostgreSQL alike |
 //! | `lab` | a service over a database, and requests to it |
+//! | `mutated` | requests that nobody sends: both databases answer them alike |
 //! | `postgres` | what only PostgreSQL does: row-level security, a connection that is lost, roles, TLS |
 //! | `providers` | what identity providers send, and what is kept of it |
 //! | `search` | lists, filters, orders, against the core's evaluator |
@@ -25,6 +26,7 @@ mod bed;
 mod both;
 mod changes;
 mod lab;
+mod mutated;
 mod postgres;
 mod providers;
 mod search;
