@@ -6,6 +6,7 @@ mod service;
 use crate::database::{DatabaseUrl, block_on};
 use document::Document;
 use doorward::scim::Catalog;
+use doorward_store::database::Observed;
 use doorward_store::http::{Authentication, Log, Server, ServerOptions, shutdown_signal};
 use doorward_store::tenants::Tenants;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -50,8 +51,11 @@ impl Store {
             // Before anything can be in use: from here on a signal ends the process in good order.
             let shutdown =
                 shutdown_signal().map_err(|error| format!("expected to wait for signals: {error}"))?;
-            let service = service::service(Arc::clone(&database), catalog, settings).await?;
             let log = Log::to_stdout().map_err(|error| format!("expected to start the log: {error}"))?;
+            let log = Arc::new(log);
+            let told = Arc::clone(&log);
+            let database = Arc::new(Observed::new(database, move |error| told.database_error(error)));
+            let service = service::service(Arc::clone(&database), catalog, settings).await?;
             let tenants = Arc::new(Tenants::new(database));
             let server = Server::bind(options, Arc::new(service), tenants, log).await;
             server.map_err(|error| error.to_string())?.run(shutdown).await;

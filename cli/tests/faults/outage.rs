@@ -62,6 +62,8 @@ fn postgres_goes_and_comes_back() {
         let ((), written) = done.with_context(|| store.process.report(10))?;
         is_ready(&store, true).await?;
         expect(&client.get("/Users?count=1").await?, 200)?;
+        // No client is told why, but the operator is.
+        ensure!(store.process.log().contains(r#""event":"database_error""#), "expected the cause in the log");
 
         let reader = bed.reader().await?;
         let state = reader.state("acme").await?;

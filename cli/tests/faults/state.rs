@@ -78,6 +78,7 @@ impl Reader {
             "SELECT id, value, position FROM email WHERE tenant = ",
             "SELECT group_id, value FROM member WHERE tenant = ",
             "SELECT sequence, hash FROM tenant WHERE id = ",
+            "SELECT type, resources FROM tally WHERE tenant = ",
         ];
         let mut statements: Vec<_> = select.map(|text| self.of_tenant(text, tenant)).into();
         statements[1] = statements[1].clone().sql(" ORDER BY id, position");
@@ -102,6 +103,14 @@ impl Reader {
             let group = resources.get_mut(row.text(0)?).context("expected the group of a member")?;
             group.members.insert(row.text(1)?.to_owned());
         }
+        for row in &rows[4] {
+            let (name, told) = (row.text(0)?, row.integer(1)?);
+            let count = resources.values().filter(|kept| kept.resource_type == name).count();
+            ensure!(
+                usize::try_from(told)? == count,
+                "expected a tally of {count} of {name}, but found {told}"
+            );
+        }
         let head = rows[3].first().context("expected the tenant")?;
         let hash = head.blob(1)?.try_into().context("expected a hash of 32 octets")?;
         Ok(State { resources, head: Head { sequence: head.integer(0)?, hash } })
@@ -118,6 +127,7 @@ impl Reader {
             ("SELECT * FROM member WHERE tenant = ", " ORDER BY group_id, value"),
             ("SELECT * FROM change WHERE tenant = ", " ORDER BY sequence"),
             ("SELECT * FROM idempotency WHERE tenant = ", " ORDER BY key"),
+            ("SELECT * FROM tally WHERE tenant = ", " ORDER BY type"),
         ];
         let statements = tables.map(|(select, order)| self.of_tenant(select, tenant).sql(order));
         self.read(tenant, statements.into()).await

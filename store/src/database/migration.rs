@@ -3,10 +3,16 @@
 use crate::sql::Dialect;
 
 /// What brings a database from one version to the next, oldest first. What was released is never edited.
-pub(super) const MIGRATIONS: [Migration; 1] = [Migration {
-    tables: include_str!("migrations/0001_begin.sql"),
-    policies: include_str!("migrations/0001_begin.postgres.sql"),
-}];
+pub(super) const MIGRATIONS: [Migration; 2] = [
+    Migration {
+        tables: include_str!("migrations/0001_begin.sql"),
+        policies: include_str!("migrations/0001_begin.postgres.sql"),
+    },
+    Migration {
+        tables: include_str!("migrations/0002_tally.sql"),
+        policies: include_str!("migrations/0002_tally.postgres.sql"),
+    },
+];
 
 /// A step from one version to the next.
 pub(super) struct Migration {

@@ -6,11 +6,13 @@
 mod any;
 pub(crate) mod chain;
 mod migration;
+mod observed;
 mod postgres;
 mod queue;
 mod sqlite;
 
 pub use any::AnyDatabase;
+pub use observed::Observed;
 pub use postgres::{Postgres, PostgresOptions};
 pub use sqlite::{Sqlite, SqliteOptions};
 

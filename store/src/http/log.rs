@@ -1,8 +1,10 @@
 //! The log: one line of JSON for each request and for what else happens. No line has a token, a query, an id or a body in it.
 
 use super::clock;
+use crate::database::DatabaseError;
 use doorward::scim::DateTime;
 use serde::Serialize;
+use serde_json::json;
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -60,6 +62,11 @@ impl Log {
         Ok(Self { sender: Some(sender), writer: Some(writer), lost: AtomicU64::new(0) })
     }
 
+    /// A fault of the database, whose cause no client is told.
+    pub fn database_error(&self, error: &DatabaseError) {
+        self.line(Level::Error, "database_error", json!({ "error": error.to_string() }));
+    }
+
     /// How many lines were lost.
     pub(super) fn lost(&self) -> u64 {
         self.lost.load(Ordering::Relaxed)
@@ -101,7 +108,7 @@ impl Drop for Log {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
+    use serde_json::Value;
     use std::sync::{Arc, Mutex};
 
     #[derive(Clone, Default)]

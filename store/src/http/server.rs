@@ -67,7 +67,7 @@ impl Server {
         options: ServerOptions,
         handle: Arc<H>,
         tenants: Arc<Tenants<D>>,
-        log: Log,
+        log: impl Into<Arc<Log>>,
     ) -> Result<Self, StartError> {
         options.check()?;
         let open = match &options.authentication {
@@ -79,7 +79,7 @@ impl Server {
             }
         };
         let (tell, stop) = watch::channel(false);
-        let (log, metrics) = (Arc::new(log), Arc::new(Metrics::default()));
+        let (log, metrics) = (log.into(), Arc::new(Metrics::default()));
         let admin = match options.admin {
             Some(address) => {
                 let router =

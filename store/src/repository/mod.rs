@@ -8,7 +8,7 @@ mod write;
 pub use layout::Layout;
 pub use predicate::Predicate;
 pub use read::{Listed, Member, Order, Position, Related, Stored, Whole};
-pub use write::{Answered, Draft, MemberStep};
+pub use write::{Answered, Basis, Draft, MemberStep};
 
 use crate::database::Database;
 use std::sync::Arc;

@@ -166,8 +166,15 @@ impl<D: Database> Repository<D> {
     /// # Errors
     /// [`DatabaseError`].
     pub async fn count(&self, listed: Listed<'_>) -> Result<u64, DatabaseError> {
-        let statement = self.statement("SELECT count(*) FROM resource r WHERE r.tenant = ");
-        let rows = self.one(listed.tenant, which(statement, listed)).await?;
+        let statement = if listed.predicate.is_some() {
+            which(self.statement("SELECT count(*) FROM resource r WHERE r.tenant = "), listed)
+        } else {
+            self.statement("SELECT t.resources FROM tally t WHERE t.tenant = ")
+                .bind(listed.tenant)
+                .sql(" AND t.type = ")
+                .bind(listed.resource_type)
+        };
+        let rows = self.one(listed.tenant, statement).await?;
         let count = rows.first().map_or(Ok(0), |row| row.integer(0))?;
         Ok(u64::try_from(count).unwrap_or_default())
     }

@@ -45,6 +45,18 @@ pub struct Answered<'a> {
     pub forget_before: i64,
 }
 
+/// What a change rests on, and what must be the same still when it is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Basis<'b> {
+    /// Nothing: it can be made whatever there is.
+    Nothing,
+    /// The attributes that a resource had, as they are kept, whatever has become of its members: for a draft. If they are others, step 0
+    /// finds nothing.
+    Attributes(&'b str),
+    /// The version that a resource had.
+    Version(i64),
+}
+
 /// A change of the members of a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MemberStep {
@@ -121,7 +133,11 @@ impl<D: Database> Repository<D> {
             .sql(", ")
             .bind_all([draft.label.clone(), Some(draft.data.clone())])
             .sql(")");
-        let mut steps = vec![Step::Required(insert)];
+        let tally = self
+            .statement("INSERT INTO tally (tenant, type, resources) VALUES (")
+            .bind_all([tenant, &draft.resource_type])
+            .sql(", 1) ON CONFLICT (tenant, type) DO UPDATE SET resources = tally.resources + 1");
+        let mut steps = vec![Step::Required(insert), Step::Consequence(tally)];
         self.add_values(tenant, draft, &mut steps);
         for step in members {
             self.add_members(tenant, &draft.id, step, &mut steps);
@@ -149,7 +165,7 @@ impl<D: Database> Repository<D> {
         self.database.write(unit).await
     }
 
-    /// Changes a resource: its attributes if there is a draft, and its members. `expected`: the version that it must have.
+    /// Changes a resource: its attributes if there is a draft, and its members.
     ///
     /// # Errors
     /// [`WriteError`].
@@ -158,7 +174,7 @@ impl<D: Database> Repository<D> {
         tenant: &str,
         draft: Option<&Draft>,
         members: Vec<MemberStep>,
-        expected: Option<i64>,
+        basis: Basis<'_>,
         change: Change,
     ) -> Result<Written, WriteError> {
         let mut steps = Vec::new();
@@ -180,6 +196,10 @@ impl<D: Database> Repository<D> {
                 .bind(tenant)
                 .sql(" AND id = ")
                 .bind(draft.id.as_str());
+            let update = match basis {
+                Basis::Attributes(data) => update.sql(" AND data = ").bind(data),
+                Basis::Nothing | Basis::Version(_) => update,
+            };
             steps.push(Step::Required(update));
             for delete in ["DELETE FROM email WHERE tenant = ", "DELETE FROM unique_value WHERE tenant = "] {
                 let delete = self.statement(delete).bind(tenant).sql(" AND id = ").bind(draft.id.as_str());
@@ -198,6 +218,10 @@ impl<D: Database> Repository<D> {
             .sql(" AND id = ")
             .bind(change.id.as_str());
         steps.push(Step::Consequence(count_up));
+        let expected = match basis {
+            Basis::Version(version) => Some(version),
+            Basis::Nothing | Basis::Attributes(_) => None,
+        };
         let guard = self.guard(tenant, &change, expected);
         self.database.write(Unit { tenant: tenant.to_owned(), guard, steps, change }).await
     }
@@ -227,8 +251,13 @@ impl<D: Database> Repository<D> {
             .bind(tenant)
             .sql(" AND id = ")
             .bind(change.id.as_str());
+        let tally = self
+            .statement("UPDATE tally SET resources = resources - 1 WHERE tenant = ")
+            .bind(tenant)
+            .sql(" AND type = ")
+            .bind(change.resource_type.as_str());
         let guard = self.guard(tenant, &change, expected);
-        let steps = vec![Step::Change(groups), Step::Required(delete)];
+        let steps = vec![Step::Change(groups), Step::Required(delete), Step::Consequence(tally)];
         self.database.write(Unit { tenant: tenant.to_owned(), guard, steps, change }).await
     }
 

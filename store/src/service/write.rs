@@ -5,7 +5,7 @@ use super::view::{View, response};
 use super::{Context, Request, Response, Service, refused, unavailable};
 use crate::audit::{Change, Operation};
 use crate::database::{Database, WriteError, Written};
-use crate::repository::{Answered, Draft, Layout, Member, MemberStep, Related, Stored};
+use crate::repository::{Answered, Basis, Draft, Layout, Member, MemberStep, Related, Stored};
 use doorward::scim::{
     AttributeRef, Complex, Conditions, MemberChange, MustExist, Patch, PatchAnswer, Resource, ResourceType,
     ScimError, ScimType, SearchRequest, Softening, Value,
@@ -41,9 +41,18 @@ struct Alteration {
     members: Vec<MemberStep>,
     /// Of which removals an error is told if they find nothing, in their order.
     must_exist: Vec<MustExist>,
-    /// Whether it rests on what was read: then it must not have changed meanwhile.
-    rests_on_version: bool,
+    /// What must not have changed meanwhile.
+    rests_on: RestsOn,
     attributes: Vec<String>,
+}
+
+/// What an alteration was worked out from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum RestsOn {
+    Nothing,
+    Attributes,
+    /// The members too.
+    Everything,
 }
 
 impl<D: Database> Service<D> {
@@ -223,21 +232,24 @@ impl<D: Database> Service<D> {
             let altered = self.alteration(context, resource_type, layout, &row, wanted).await?;
             if altered.resource.is_none() && altered.members.is_empty() {
                 // Members are read after the row: that there is nothing to do holds only if it is the same still.
-                let has_read_members = altered.rests_on_version && layout.members().is_some();
+                let has_read_members = altered.rests_on == RestsOn::Everything;
                 if has_read_members && self.row(context, resource_type, id).await?.version != row.version {
                     continue;
                 }
                 return Ok(row);
             }
             let draft = altered.resource.as_ref().map(|resource| Draft::of(resource, layout));
-            let is_bound = altered.rests_on_version || !conditions.is_empty();
-            let expected = is_bound.then_some(row.version);
+            let basis = match altered.rests_on {
+                _ if !conditions.is_empty() => Basis::Version(row.version),
+                RestsOn::Everything => Basis::Version(row.version),
+                // A group can be renamed while others come and go: their changes would overtake it each time.
+                RestsOn::Attributes => Basis::Attributes(&row.data),
+                RestsOn::Nothing => Basis::Nothing,
+            };
             let mut change = change(context, altered.operation, resource_type, id, altered.attributes);
             change.values = self.recorded(&change.attributes, altered.resource.as_ref(), &altered.members);
-            let written = self
-                .repository
-                .update(&context.tenant, draft.as_ref(), altered.members, expected, change)
-                .await;
+            let written =
+                self.repository.update(&context.tenant, draft.as_ref(), altered.members, basis, change).await;
             if matches!(written, Ok(Written { changed: true, .. })) {
                 self.watchers.tell(&context.tenant);
             }
@@ -255,6 +267,7 @@ impl<D: Database> Service<D> {
                     return Ok(Stored { version, modified: context.now, data, ..row });
                 }
                 Err(WriteError::Conflict { .. }) => {}
+                Err(WriteError::NothingFound(0)) if matches!(basis, Basis::Attributes(_)) => {}
                 Err(WriteError::NothingFound(_)) => {
                     let first = altered.must_exist.first();
                     return Err(first.map_or_else(|| ScimError::not_found(id), |first| first.error().into()));
@@ -294,7 +307,11 @@ impl<D: Database> Service<D> {
                     resource: (new != old).then_some(new),
                     members: steps,
                     must_exist: Vec::new(),
-                    rests_on_version: true,
+                    rests_on: if layout.members().is_some() {
+                        RestsOn::Everything
+                    } else {
+                        RestsOn::Attributes
+                    },
                     attributes,
                 })
             }
@@ -312,7 +329,11 @@ impl<D: Database> Service<D> {
                 attributes.extend((!members.is_empty()).then(|| MEMBERS.to_owned()));
                 Ok(Alteration {
                     operation: Operation::Patch,
-                    rests_on_version: resource.is_some() || is_simulated,
+                    rests_on: match (is_simulated, &resource) {
+                        (true, _) => RestsOn::Everything,
+                        (false, Some(_)) => RestsOn::Attributes,
+                        (false, None) => RestsOn::Nothing,
+                    },
                     resource,
                     members: steps,
                     must_exist,

@@ -26,7 +26,7 @@ pub(crate) struct Lab {
 /// What the database lives in.
 enum Kept {
     Sqlite(tempfile::TempDir),
-    Postgres { _bed: PostgresBed },
+    Postgres(PostgresBed),
 }
 
 /// Which database a lab has.
@@ -83,7 +83,7 @@ impl Lab {
             Kind::Postgres => {
                 let bed = PostgresBed::new().await.unwrap().unwrap();
                 let database = Postgres::open(&bed.options()).await.unwrap();
-                (AnyDatabase::Postgres(Box::new(database)), Kept::Postgres { _bed: bed })
+                (AnyDatabase::Postgres(Box::new(database)), Kept::Postgres(bed))
             }
         };
         for tenant in ["a", "b"] {
@@ -103,11 +103,31 @@ impl Lab {
         Self { service, database, bed, profile, now: Cell::new(1_800_000_000_000_000) }
     }
 
+    /// The same, after its database was taken back to its first version and opened again.
+    pub(crate) async fn opened_from_version_1(self) -> Self {
+        let database = match &self.bed {
+            Kept::Sqlite(_) => {
+                self.connection().execute_batch("DROP TABLE tally; PRAGMA user_version = 1").unwrap();
+                AnyDatabase::Sqlite(Sqlite::open(&SqliteOptions::new(self.path())).unwrap())
+            }
+            Kept::Postgres(bed) => {
+                let back = "DROP TABLE tally; UPDATE doorward_version SET version = 1";
+                bed.server.sql(&bed.name, back).unwrap();
+                AnyDatabase::Postgres(Box::new(Postgres::open(&bed.options()).await.unwrap()))
+            }
+        };
+        let database = Arc::new(database);
+        let catalog = Arc::new(Catalog::built_in().unwrap());
+        let (settings, cursors) = (Settings::default(), CursorKey::new([7; 32]));
+        let service = Service::new(Arc::clone(&database), catalog, settings, cursors);
+        Self { service, database, ..self }
+    }
+
     /// Of SQLite.
     pub(crate) fn path(&self) -> std::path::PathBuf {
         match &self.bed {
             Kept::Sqlite(folder) => folder.path().join("store.db"),
-            Kept::Postgres { .. } => panic!("expected SQLite"),
+            Kept::Postgres(_) => panic!("expected SQLite"),
         }
     }
 

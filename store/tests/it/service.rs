@@ -523,3 +523,40 @@ fn an_answer_is_forgotten_after_its_time() {
         assert_eq!(create("two").await.is(201).id(), second);
     });
 }
+
+#[test]
+fn a_list_tells_how_many_there_are() {
+    on_each(async |kind| {
+        let lab = Lab::with(kind, Profile::Rfc, Settings::default()).await;
+        let total = async |endpoint: &str| {
+            lab.get(&format!("/{endpoint}?count=0")).await.is(200).body["totalResults"].clone()
+        };
+        assert_eq!((total("Users").await, total("Groups").await), (json!(0), json!(0)));
+        let [one, two] = [lab.user("one").await, lab.user("two").await];
+        lab.group("staff", &[&one]).await;
+        lab.send("POST", "/Users", user("one")).await.is(409);
+        lab.send_as("b", "POST", "/Users", user("one"), |request| request).await.is(201);
+        assert_eq!((total("Users").await, total("Groups").await), (json!(2), json!(1)));
+        lab.send("DELETE", &format!("/Users/{two}"), Value::Null).await.is(204);
+        lab.send("DELETE", &format!("/Users/{two}"), Value::Null).await.is(404);
+        assert_eq!((total("Users").await, total("Groups").await), (json!(1), json!(1)));
+    });
+}
+
+#[test]
+fn a_database_of_the_first_version_is_brought_up_to_date() {
+    on_each(async |kind| {
+        let lab = Lab::with(kind, Profile::Rfc, Settings::default()).await;
+        let one = lab.user("one").await;
+        lab.user("two").await;
+        lab.group("staff", &[&one]).await;
+        lab.send_as("b", "POST", "/Users", user("one"), |request| request).await.is(201);
+        let lab = lab.opened_from_version_1().await;
+        let total = async |endpoint: &str| {
+            lab.get(&format!("/{endpoint}?count=0")).await.is(200).body["totalResults"].clone()
+        };
+        assert_eq!((total("Users").await, total("Groups").await), (json!(2), json!(1)));
+        lab.user("three").await;
+        assert_eq!(total("Users").await, json!(3));
+    });
+}
