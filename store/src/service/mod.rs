@@ -7,6 +7,7 @@ mod exchange;
 mod list;
 mod represent;
 mod route;
+mod turns;
 mod view;
 mod write;
 
@@ -26,6 +27,7 @@ use serde_json::{Map, Value as Json};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
+use turns::Turns;
 use view::View;
 
 /// How the service behaves.
@@ -75,6 +77,7 @@ pub struct Service<D> {
     settings: Settings,
     cursors: CursorKey,
     watchers: Watchers,
+    turns: Turns,
 }
 
 impl<D: Database> Service<D> {
@@ -95,6 +98,7 @@ impl<D: Database> Service<D> {
             settings,
             cursors,
             watchers: Watchers::default(),
+            turns: Turns::default(),
         }
     }
 

@@ -226,7 +226,12 @@ impl<D: Database> Service<D> {
     ) -> Result<Stored, ScimError> {
         let layout = self.layout(resource_type)?;
         let conditions = Conditions::parse(request.if_match, request.if_none_match)?;
-        for _ in 0..ATTEMPTS {
+        let mut turn = None;
+        for attempt in 0..ATTEMPTS {
+            if attempt > 0 && turn.is_none() {
+                // Of many that overtake each other each comes to its end.
+                turn = Some(self.turns.take(&context.tenant, id).await);
+            }
             let row = self.row(context, resource_type, id).await?;
             conditions.check_write(Some(&version(row.version)))?;
             let altered = self.alteration(context, resource_type, layout, &row, wanted).await?;
