@@ -1,8 +1,12 @@
 //! `doorward store` and what administers it, as they are called.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "tests")]
 
+use anyhow::{Context, Result, ensure};
 use doorward_testbed::{Process, Request, eventually, port, run, send};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -123,6 +127,44 @@ fn a_store_that_must_not_start_says_why() {
     }
 }
 
+/// More than go into a response at once.
+const LARGE: usize = 1_200;
+
+/// Makes users and a group of them; how many members it has.
+async fn members_of_a_large_group(store: SocketAddr, token: &str) -> Result<usize> {
+    let post = async |path: &str, body: Value| {
+        let request = Request::new("POST", format!("/scim{path}")).bearer(token).body(body.to_string());
+        send(store, &request).await?.json()
+    };
+    let mut members = Vec::new();
+    for start in [0, LARGE / 2] {
+        let create = |number: usize| {
+            let user = json!({ "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": format!("u{number}") });
+            json!({ "method": "POST", "path": "/Users", "bulkId": number.to_string(), "data": user })
+        };
+        let operations: Vec<Value> = (start..start + LARGE / 2).map(create).collect();
+        let schemas = ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"];
+        let done = post("/Bulk", json!({ "schemas": schemas, "Operations": operations })).await?;
+        let locations = done["Operations"].as_array().context("expected operations")?.iter();
+        let id = |operation: &Value| operation["location"].as_str()?.rsplit('/').next().map(str::to_owned);
+        members.extend(locations.filter_map(id).map(|id| json!({ "value": id })));
+    }
+    let schemas = ["urn:ietf:params:scim:schemas:core:2.0:Group"];
+    let group =
+        post("/Groups", json!({ "schemas": schemas, "displayName": "all", "members": members })).await?;
+    let path = format!("/scim/Groups/{}", group["id"].as_str().context("expected an id")?);
+    let read = send(store, &Request::get(&path).bearer(token)).await?;
+    ensure!(read.header("transfer-encoding").as_deref() == Some("chunked"), "expected parts");
+    let group = read.json()?;
+    let values: BTreeSet<&str> = group["members"]
+        .as_array()
+        .context("expected members")?
+        .iter()
+        .filter_map(|m| m["value"].as_str())
+        .collect();
+    Ok(values.len())
+}
+
 #[test]
 fn a_store_serves_until_it_is_told_to_end() {
     let folder = tempfile::tempdir().unwrap();
@@ -140,10 +182,11 @@ fn a_store_serves_until_it_is_told_to_end() {
     let served = run(async {
         let ready = async || Ok(send(listen, &Request::get("/readyz")).await.is_ok_and(|r| r.status == 200));
         eventually("the store is ready", PATIENCE, ready).await?;
-        let get = || Request::get("/scim/ServiceProviderConfig");
+        let get = || Request::get("/scim/Schemas");
         assert_eq!(send(listen, &get()).await?.status, 401);
         assert_ne!(send(listen, &get().bearer(token)).await?.status, 401);
         assert!(send(admin, &Request::get("/tenants")).await?.text().contains("acme"));
+        assert_eq!(members_of_a_large_group(listen, token).await?, LARGE);
         // Another process can tell, since the database is one.
         eventually("the use is written", PATIENCE, async || {
             Ok(!fine(&["token", "list", "acme", "--db", db]).trim().ends_with('-'))

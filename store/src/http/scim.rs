@@ -19,10 +19,12 @@ use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::State;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::routing::get;
 use doorward::scim::ScimError;
+use futures_util::stream;
 use http_body_util::{BodyExt, Limited};
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
@@ -32,6 +34,8 @@ const MEDIA_TYPE: &str = "application/scim+json";
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// How long the database may take to say that it is there.
 const READY: Duration = Duration::from_secs(5);
+/// What everyone may read: it says how to authenticate, and nothing of any tenant (RFC 7643 section 5, `authenticationSchemes`).
+const PUBLIC: &str = "/ServiceProviderConfig";
 /// Where requests may wait for a change.
 const FEED: &str = "/changes";
 /// How often they look for what another process has changed.
@@ -43,6 +47,8 @@ pub(super) struct Shared<H, D> {
     pub(super) tenants: Arc<Tenants<D>>,
     /// Who everyone is, if nobody is asked.
     pub(super) open: Option<Arc<Access>>,
+    /// Who asks for what is public, of no tenant.
+    pub(super) nobody: Arc<Access>,
     pub(super) options: ServerOptions,
     pub(super) routes: Routes,
     pub(super) proxies: Proxies,
@@ -124,9 +130,17 @@ impl<H: Handle, D: Database> Shared<H, D> {
             return Err(refusal(404, format!("expected a path below {base:?}"), &[]));
         };
         entry.route = self.routes.name(path);
-        let access = self.authenticate(&parts.headers, clock::now()).await?;
-        entry.tenant = Some(access.tenant.clone());
-        entry.actor = Some(access.token.clone());
+        let is_public = path == PUBLIC
+            && [Method::GET, Method::HEAD].contains(&parts.method)
+            && !parts.headers.contains_key(AUTHORIZATION);
+        let access = if is_public {
+            Arc::clone(&self.nobody)
+        } else {
+            let access = self.authenticate(&parts.headers, clock::now()).await?;
+            entry.tenant = Some(access.tenant.clone());
+            entry.actor = Some(access.token.clone());
+            access
+        };
         self.check_rate(&access.tenant)?;
         let body = self.read(body).await?;
         // It is always there: connections are our own.
@@ -283,9 +297,14 @@ fn refusal(status: u16, detail: impl Into<String>, headers: &[(&'static str, Str
 }
 
 fn to_axum(response: Response, request_id: &str) -> axum::response::Response {
-    let mut answer = axum::response::Response::new(match response.body {
-        Some(body) => Body::from(body),
-        None => Body::empty(),
+    let body = response.body.map(Bytes::from);
+    let mut answer = axum::response::Response::new(match (body, response.rest) {
+        (Some(body), Some(rest)) => {
+            let parts = std::iter::once(body).chain(rest.map(Bytes::from));
+            Body::from_stream(stream::iter(parts.map(Ok::<_, Infallible>)))
+        }
+        (Some(body), None) => Body::from(body),
+        (None, _) => Body::empty(),
     });
     // Whoever handles requests answers with a status.
     *answer.status_mut() = StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

@@ -11,6 +11,7 @@ use super::{Handle, admin, connection};
 use crate::database::Database;
 use crate::tenants::{Access, TenantError, Tenants};
 use axum::Router;
+use doorward::scim::Profile;
 use serde_json::json;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -92,6 +93,12 @@ impl Server {
             handle,
             tenants,
             open,
+            nobody: Arc::new(Access {
+                tenant: String::new(),
+                profile: Profile::Rfc,
+                token: ANONYMOUS.to_owned(),
+                expires: None,
+            }),
             routes: Routes::new(options.endpoints.iter().map(String::as_str)),
             proxies: Proxies(options.trusted_proxies.clone()),
             rate: options.limits.rate.map(RateLimit::new),

@@ -142,7 +142,7 @@ impl<D: Database> Service<D> {
             .filter(|wait| !wait.is_zero());
         let body = serde_json::to_vec(&page).map_err(|error| ScimError::new(500, error.to_string()))?;
         let headers = vec![("content-type", "application/json".to_owned())];
-        Ok(Response { status: 200, headers, body: Some(body), waits })
+        Ok(Response { status: 200, headers, body: Some(body), rest: None, waits })
     }
 
     fn question(&self, query: &str) -> Result<Question, ScimError> {

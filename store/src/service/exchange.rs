@@ -1,5 +1,6 @@
 //! What a request says, and what it is answered.
 
+use super::members::Rest;
 use crate::audit::Origin;
 use doorward::scim::{Profile, ScimError};
 use std::time::Duration;
@@ -49,6 +50,8 @@ pub struct Response {
     pub headers: Vec<(&'static str, String)>,
     /// JSON, as `application/scim+json` unless a field says otherwise; none where there is no content.
     pub body: Option<Vec<u8>>,
+    /// What follows the body, part by part.
+    pub rest: Option<Rest>,
     /// There is nothing new, and the client would wait so long for it: whoever has a clock asks again when there is
     /// ([`Service::watch`](super::Service::watch)), and answers this when the time is over.
     pub waits: Option<Duration>,
@@ -65,7 +68,7 @@ impl From<ScimError> for Response {
             status: error.status,
             headers: wait.into_iter().collect(),
             body: serde_json::to_vec(&error).ok(),
-            waits: None,
+            ..Self::default()
         }
     }
 }

@@ -1,10 +1,10 @@
 //! Reading: one resource, or a page of many.
 
 use super::represent::version;
-use super::view::{View, response};
+use super::view::View;
 use super::{Context, Request, Response, Service, ok, unavailable};
 use crate::database::Database;
-use crate::repository::{Layout, Listed, Order, Position, Predicate, Related, Stored, Whole};
+use crate::repository::{Layout, Listed, Order, Position, Predicate, Related, Stored};
 use doorward::scim::{
     Conditions, CursorScope, Filter, Freshness, ListResponse, Paging, Resource, ResourceType, ScimError,
     SearchRequest, Sort, SortOrder, TypedFilter,
@@ -46,8 +46,7 @@ impl<D: Database> Service<D> {
         let view = self.view_of(resource_type, &search)?;
         let found = self.repository.get_whole(&context.tenant, resource_type.name(), id, view.related).await;
         let found = found.map_err(|error| unavailable(&error))?.ok_or_else(|| ScimError::not_found(id))?;
-        let Whole { row, members, groups } = &found;
-        let tag = version(row.version);
+        let tag = version(found.row.version);
         if conditions.check_read(&tag)? == Freshness::NotModified {
             return Ok(Response {
                 status: 304,
@@ -55,8 +54,7 @@ impl<D: Database> Service<D> {
                 ..Response::default()
             });
         }
-        let shown = self.view_read(context, resource_type, row, members, groups, &view)?;
-        Ok(response(200, context, resource_type, row, shown))
+        self.respond_whole(context, resource_type, found, &view)
     }
 
     pub(super) async fn row(

@@ -5,6 +5,7 @@ mod bulk;
 mod changes;
 mod exchange;
 mod list;
+mod members;
 mod represent;
 mod route;
 mod turns;
@@ -12,6 +13,7 @@ mod view;
 mod write;
 
 pub use exchange::{Context, Request, Response};
+pub use members::Rest;
 
 use crate::database::{Database, DatabaseError, WriteError};
 use crate::repository::{Layout, Repository};

@@ -4,9 +4,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use tokio::sync::OwnedMutexGuard;
 
-/// Turns, by tenant and id.
+/// Whoever holds it has the turn.
+type Turn = tokio::sync::Mutex<()>;
+
+/// Turns, by tenant and id, as long as anybody has one or waits for it.
 #[derive(Debug, Default)]
-pub(super) struct Turns(Mutex<HashMap<(String, String), Weak<tokio::sync::Mutex<()>>>>);
+pub(super) struct Turns(Mutex<HashMap<(String, String), Weak<Turn>>>);
 
 impl Turns {
     /// Waits for a turn, which lasts as long as what this answers.
@@ -17,7 +20,7 @@ impl Turns {
             let key = (tenant.to_owned(), id.to_owned());
             let known = turns.get(&key).and_then(Weak::upgrade);
             known.unwrap_or_else(|| {
-                let turn = Arc::new(tokio::sync::Mutex::new(()));
+                let turn = Arc::new(Turn::new(()));
                 turns.insert(key, Arc::downgrade(&turn));
                 turn
             })

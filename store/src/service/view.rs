@@ -3,6 +3,7 @@
 //! A resource that is shown as it is, all of it, is not taken apart and put together again: what is kept is JSON already, and what
 //! other tables have is added to its end.
 
+use super::members::{Reference, Rest};
 use super::represent::{location, meta, version};
 use super::{Context, Response, Service, unavailable};
 use crate::database::Database;
@@ -20,6 +21,9 @@ const BUILT_IN: [&str; 3] = [
     "urn:ietf:params:scim:schemas:core:2.0:Group",
     "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User",
 ];
+
+/// A group of more members is sent in parts.
+const IN_PARTS: usize = 1_000;
 
 /// Which part of the resources of one type a client sees.
 #[derive(Debug)]
@@ -51,18 +55,6 @@ impl View {
     pub(super) fn of(&self, resource: &Resource) -> Result<Box<RawValue>, ScimError> {
         to_raw_value(&self.projection.apply(resource)).map_err(|error| broken(&error))
     }
-}
-
-/// A reference to a resource, as an element of `members` or `groups`.
-#[derive(Serialize)]
-struct Reference<'r> {
-    value: &'r str,
-    #[serde(rename = "$ref", skip_serializing_if = "Option::is_none")]
-    reference: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    display: Option<&'r str>,
-    #[serde(rename = "type")]
-    kind: &'r str,
 }
 
 /// `meta` (RFC 7643 section 3.1).
@@ -143,9 +135,32 @@ impl<D: Database> Service<D> {
     ) -> Result<Response, ScimError> {
         let found = self.repository.get_whole(&context.tenant, resource_type.name(), id, view.related).await;
         let found = found.map_err(|error| unavailable(&error))?.ok_or_else(|| ScimError::not_found(id))?;
-        let Whole { row, members, groups } = &found;
-        let shown = self.view_read(context, resource_type, row, members, groups, view)?;
-        Ok(response(200, context, resource_type, row, shown))
+        self.respond_whole(context, resource_type, found, view)
+    }
+
+    /// One resource that was read.
+    pub(super) fn respond_whole(
+        &self,
+        context: &Context,
+        resource_type: &Arc<ResourceType>,
+        whole: Whole,
+        view: &View,
+    ) -> Result<Response, ScimError> {
+        let Whole { row, members, groups } = whole;
+        if members.len() > IN_PARTS
+            && view.is_default
+            && let Some(start) = plain(&row.data).map(|start| format!("{start},\"members\":["))
+        {
+            let end = end(context, resource_type, &row).map_err(|error| broken(&error))?;
+            let url = |known: &Arc<ResourceType>| location(context, known, "");
+            let endpoints = self.catalog.resource_types().iter();
+            let endpoints = endpoints.map(|known| (known.name().to_owned(), url(known))).collect();
+            let rest = Some(Rest::new(members, endpoints, format!("]{end}")));
+            let headers = headers(context, resource_type, &row);
+            return Ok(Response { status: 200, headers, body: Some(start.into_bytes()), rest, waits: None });
+        }
+        let shown = self.view_read(context, resource_type, &row, &members, &groups, view)?;
+        Ok(response(200, context, resource_type, &row, shown))
     }
 
     /// One resource with what other tables have.
@@ -199,19 +214,22 @@ impl<D: Database> Service<D> {
             text.push_str("\":");
             text.push_str(&serde_json::to_string(&references.collect::<Vec<_>>())?);
         }
-        let Meta { created, last_modified, location, version } = meta(context, resource_type, row);
-        let meta = MetaText {
-            resource_type: resource_type.name(),
-            created: created.to_string(),
-            last_modified: last_modified.to_string(),
-            location: &location,
-            version: version.as_deref(),
-        };
-        text.push_str(",\"meta\":");
-        text.push_str(&serde_json::to_string(&meta)?);
-        text.push('}');
+        text.push_str(&end(context, resource_type, row)?);
         Ok(text)
     }
+}
+
+/// `meta` and the end of a resource.
+fn end(context: &Context, resource_type: &ResourceType, row: &Stored) -> serde_json::Result<String> {
+    let Meta { created, last_modified, location, version } = meta(context, resource_type, row);
+    let meta = MetaText {
+        resource_type: resource_type.name(),
+        created: created.to_string(),
+        last_modified: last_modified.to_string(),
+        location: &location,
+        version: version.as_deref(),
+    };
+    Ok(format!(",\"meta\":{}}}", serde_json::to_string(&meta)?))
 }
 
 /// A response with one resource, and where it is, as in RFC 7644 sections 3.3, 3.4.1 and 3.5.1.
@@ -223,9 +241,13 @@ pub(super) fn response(
     shown: Box<RawValue>,
 ) -> Response {
     let body = Box::<str>::from(shown).into_string().into_bytes();
-    let location = location(context, resource_type, &row.id);
-    let headers = vec![("etag", version(row.version).to_string()), ("location", location)];
+    let headers = headers(context, resource_type, row);
     Response { status, headers, body: Some(body), ..Response::default() }
+}
+
+fn headers(context: &Context, resource_type: &ResourceType, row: &Stored) -> Vec<(&'static str, String)> {
+    let location = location(context, resource_type, &row.id);
+    vec![("etag", version(row.version).to_string()), ("location", location)]
 }
 
 /// All but the end of what is kept, if it is of built-in schemas alone.

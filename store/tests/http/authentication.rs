@@ -8,6 +8,30 @@ use doorward_testbed::{Request, send};
 use std::sync::Arc;
 
 #[test]
+fn how_to_authenticate_is_told_to_everyone_and_nothing_else_is() {
+    with(
+        |_| {},
+        async |bed| {
+            let config = "/scim/v2/ServiceProviderConfig";
+            assert_eq!(send(bed.address, &Request::get(config)).await?.status, 201);
+            assert_eq!(bed.fake.seen.lock().unwrap()[0].context.tenant, "");
+            for request in [
+                Request::new("POST", config),
+                Request::get(config).bearer("wrong"),
+                Request::get("/scim/v2/ServiceProviderConfig/"),
+                Request::get("/scim/v2/Schemas"),
+                Request::get("/scim/v2/ResourceTypes"),
+                Request::get("/scim/v2/Users"),
+            ] {
+                assert_eq!(send(bed.address, &request).await?.status, 401, "{request:?}");
+            }
+            assert_eq!(bed.fake.seen.lock().unwrap().len(), 1);
+            Ok(())
+        },
+    );
+}
+
+#[test]
 fn a_request_is_let_in_with_a_token_of_a_tenant() {
     with(
         |_| {},

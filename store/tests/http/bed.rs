@@ -71,7 +71,7 @@ impl Handle for Fake {
                 let waits = (!self.changed.load(Ordering::SeqCst)).then_some(Duration::from_secs(60));
                 self.entered.add_permits(1);
                 let headers = vec![("content-type", "application/json".to_owned())];
-                Response { status: 200, headers, body: Some(b"{}".to_vec()), waits }
+                Response { status: 200, headers, body: Some(b"{}".to_vec()), waits, ..Response::default() }
             }
             "/Nothing" => Response { status: 204, ..Response::default() },
             _ => Response {

@@ -178,7 +178,8 @@ impl Lab {
         let text = if body.is_null() { String::new() } else { body.to_string() };
         let request = more(Request { method, path, query, ..Request::default() });
         let request = Request { body: text.as_bytes(), ..request };
-        let Response { status, headers, body, waits } = self.service.handle(&context, &request).await;
+        let Response { status, headers, body, rest, waits } = self.service.handle(&context, &request).await;
+        let body = body.map(|body| [vec![body], rest.into_iter().flatten().collect()].concat().concat());
         let body = body.map_or(Value::Null, |body| serde_json::from_slice(&body).unwrap());
         Answer { status, body, headers, waits }
     }

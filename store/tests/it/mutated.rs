@@ -101,7 +101,7 @@ async fn answer(lab: &Lab, ids: &mut Vec<String>, sent: &Sent) -> (u16, Vec<(&'s
         body: &body,
         ..Request::default()
     };
-    let Response { status, headers, body, waits: _ } = lab.handle(&request).await;
+    let Response { status, headers, body, .. } = lab.handle(&request).await;
     let mut body = String::from_utf8(body.unwrap_or_default()).unwrap();
     if status >= 400 {
         // The detail has the beginning of what was sent, and may cut an id.

@@ -3,7 +3,7 @@
 use crate::lab::{Lab, on_each, user};
 use doorward::scim::{PageLimits, Profile};
 use doorward_store::service::Settings;
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[test]
 fn what_is_shown_as_it_is_kept_is_what_is_shown_of_each_attribute() {
@@ -63,5 +63,45 @@ fn a_patch_of_a_large_group_is_answered_without_it() {
             Some(2)
         );
         assert_eq!(lab.members(&group).await.len(), 2);
+    });
+}
+
+#[test]
+fn a_large_group_is_shown_whole() {
+    on_each(async |kind| {
+        let settings = Settings {
+            pages: PageLimits { default_count: 2_000, max_count: 2_000 },
+            bulk: doorward::scim::BulkLimits { max_operations: 2_000, max_payload_size: 1 << 20 },
+            ..Settings::default()
+        };
+        let lab = Lab::with(kind, Profile::Rfc, settings).await;
+        let operations: Vec<Value> = (0..1_001)
+            .map(|number| json!({ "method": "POST", "path": "/Users", "bulkId": "x", "data": user(&format!("u{number}")) }))
+            .enumerate()
+            .map(|(number, mut operation)| {
+                operation["bulkId"] = format!("b{number}").into();
+                operation
+            })
+            .collect();
+        let bulk = json!({ "schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"], "Operations": operations });
+        lab.send("POST", "/Bulk", bulk).await.is(200);
+        let listed = lab.get("/Users?attributes=id").await.is(200);
+        let ids: Vec<&str> = listed.body["Resources"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|user| user["id"].as_str().unwrap())
+            .collect();
+        assert_eq!(ids.len(), 1_001);
+        let group = lab.group("all", &ids).await;
+        let target = format!("/Groups/{group}");
+        let in_parts = lab.get(&target).await.is(200);
+        let at_once = lab.get(&format!("{target}?excludedAttributes=urn:x:y")).await.is(200);
+        assert_eq!(in_parts.body, at_once.body);
+        assert_eq!(in_parts.header("etag"), at_once.header("etag"));
+        assert_eq!(in_parts.body["members"].as_array().map(Vec::len), Some(1_001));
+        let answered =
+            lab.patch(&target, json!([{ "op": "replace", "path": "displayName", "value": "x" }])).await;
+        assert_eq!(answered.is(200).body["members"], in_parts.body["members"]);
     });
 }

@@ -83,7 +83,9 @@ impl Caller {
             Case::Email => {
                 format!("emails%5Btype%20eq%20%22work%22%5D.value%20eq%20%22user-{number}%40example.com%22")
             }
-            _ => format!("userName%20eq%20%22user-{number}%40example.com%22"),
+            Case::UserName | Case::Create | Case::Get | Case::List | Case::Member(_) => {
+                format!("userName%20eq%20%22user-{number}%40example.com%22")
+            }
         };
         self.get(&format!("/Users?filter={filter}"))
     }

@@ -268,10 +268,10 @@ mod tests {
 
     #[test]
     fn a_closed_connection_is_opened_again() {
-        let closing = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\na";
-        assert_eq!(run(&[closing], 3).unwrap(), ["200 a", "200 a", "200 a"]);
-        let old = "HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\na";
-        assert_eq!(run(&[old], 2).unwrap().len(), 2);
+        const CLOSING: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\na";
+        assert_eq!(run(&[CLOSING], 3).unwrap(), ["200 a", "200 a", "200 a"]);
+        const OLD: &str = "HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\na";
+        assert_eq!(run(&[OLD], 2).unwrap().len(), 2);
     }
 
     #[test]

@@ -204,7 +204,7 @@ impl Bench<'_> {
         let load = Load { connections: 1, requests: MEMBER_CHANGES, time: Duration::from_secs(self.seconds) };
         let change = move |number: usize| {
             let last = &last;
-            caller.send("PATCH", &path, &if number % 2 == 0 { add([last]) } else { remove(last) })
+            caller.send("PATCH", &path, &if number.is_multiple_of(2) { add([last]) } else { remove(last) })
         };
         let keep = |answer: Answer<'_>| {
             ensure!(matches!(answer.status, 200 | 204), "expected 200 or 204, but found {}", answer.status);
