@@ -3,7 +3,7 @@
 use crate::support::{Edge, code, eventually, filter, output, python, with};
 use anyhow::{Context, Result, ensure};
 use doorward::jose::base64url;
-use doorward_testbed::readme::{Shown, shown};
+use doorward_testbed::readme::{Shown, between_marks, mark, replace, shown};
 use doorward_testbed::{
     Algorithm, Envoy, Issuer, Process, Request, Response, Seen, Upstream, WasmPlugin, folder, port, run,
     send, unix_now,
@@ -94,8 +94,8 @@ async fn follow(example: &str) -> Result<()> {
     .await?;
     let log = process.log();
     for (number, shown) in all.iter().enumerate() {
-        let found = log.split_once(&mark(number)).and_then(|(_, rest)| rest.split_once(&mark(number + 1)));
-        let (found, _) = found.with_context(|| format!("expected to come to {}\n{log}", shown.command))?;
+        let found = between_marks(&log, number);
+        let found = found.with_context(|| format!("expected to come to {}\n{log}", shown.command))?;
         ensure!(
             found.trim_end() == shown.printed,
             "examples/{example}/README.md: {}\nshould print\n{}\nbut printed\n{found}",
@@ -104,24 +104,6 @@ async fn follow(example: &str) -> Result<()> {
         );
     }
     Ok(())
-}
-
-/// Every occurrence of the first of each pair replaced by the second, in one pass: what was put in is left alone.
-fn replace(text: &str, pairs: &[(String, String)]) -> String {
-    let mut out = String::new();
-    let mut rest = text;
-    loop {
-        let found = pairs.iter().filter_map(|(from, to)| Some((rest.find(from.as_str())?, from, to)));
-        let Some((at, from, to)) = found.min() else { return out + rest };
-        out += &rest[..at];
-        out += to;
-        rest = &rest[at + from.len()..];
-    }
-}
-
-/// What stands before the output of a command.
-fn mark(number: usize) -> String {
-    format!("@@@ {number} @@@\n")
 }
 
 /// The commands as one script. A command that only looks at what becomes visible a moment later (metrics, files that Envoy writes)

@@ -35,9 +35,48 @@ pub fn shown(text: &str) -> Vec<Shown> {
     all
 }
 
+/// Every occurrence of the first of each pair replaced by the second, in one pass: what was put in is left alone.
+pub fn replace(text: &str, pairs: &[(String, String)]) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    loop {
+        let found = pairs.iter().filter_map(|(from, to)| Some((rest.split_once(from.as_str())?, from, to)));
+        let first = found.min_by_key(|((before, _), from, _)| (before.len(), *from));
+        let Some(((before, after), _, to)) = first else { return out + rest };
+        out += before;
+        out += to;
+        rest = after;
+    }
+}
+
+/// What a script prints before it runs a command, and after the last one.
+pub fn mark(number: usize) -> String {
+    format!("@@@ {number} @@@\n")
+}
+
+/// What a command printed, in the output of such a script.
+pub fn between_marks(output: &str, number: usize) -> Option<&str> {
+    let (_, rest) = output.split_once(&mark(number))?;
+    rest.split_once(&mark(number + 1)).map(|(printed, _)| printed)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_put_in_is_left_alone() {
+        let pairs = [("a", "b"), ("b", "a"), ("cc", "")].map(|(from, to)| (from.into(), to.into()));
+        assert_eq!(replace("abccab", &pairs), "baba");
+        assert_eq!(replace("", &pairs), "");
+    }
+
+    #[test]
+    fn what_a_command_printed_is_between_marks() {
+        let output = format!("{}one\n{}{}", mark(0), mark(1), mark(2));
+        let found = [0, 1, 2].map(|number| between_marks(&output, number));
+        assert_eq!(found, [Some("one\n"), Some(""), None]);
+    }
 
     #[test]
     fn commands_are_found_with_what_they_print() {
