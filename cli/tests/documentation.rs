@@ -75,3 +75,60 @@ fn a_faulty_document_and_a_missing_file_exit_with_1() {
     assert!(printed.contains("nowhere.yaml: expected a file to read"), "{printed}");
     assert!(printed.contains("doorward.yaml: ok"), "the other file is checked all the same: {printed}");
 }
+
+/// The configuration of the store is told in three places: by the program's source, by the README, and member by member in docs/store.md.
+#[test]
+fn every_member_of_the_stores_configuration_is_documented() {
+    let source = fs::read_to_string(root().join("cli/src/store/document.rs")).unwrap();
+    let comment: String = source
+        .lines()
+        .filter_map(|line| line.strip_prefix("//!"))
+        .map(|line| format!("{}\n", line.strip_prefix(' ').unwrap_or(line)))
+        .collect();
+    let example = blocks(&comment, "yaml")[0];
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    assert!(blocks(&readme, "yaml").contains(&example), "expected in the README:\n{example}");
+    // It is without fault: what is wrong is found later.
+    let folder = tempfile::tempdir().unwrap();
+    let here = |name: &str| folder.path().join(name).display().to_string();
+    fs::write(here("store.yaml"), example).unwrap();
+    let (db, config) = (format!("sqlite:{}", here("store.db")), here("store.yaml"));
+    let (_, printed) =
+        doorward(&["store", "--db", &db, "--config", &config, "--danger-no-authentication", "nobody"]);
+    assert!(printed.contains("expected a tenant"), "{printed}");
+
+    let reference = fs::read_to_string(root().join("docs/store.md")).unwrap();
+    let (mut place, mut members) = (None, 0);
+    for line in source.lines() {
+        let name = line.strip_prefix("pub(super) ").unwrap_or(line).strip_prefix("struct ");
+        match (name.and_then(|name| name.split_once(' ')), place) {
+            (Some((name, _)), _) => {
+                place = match name {
+                    "Document" => Some(""),
+                    "Rate" => Some("limits.rate."),
+                    "Limits" => Some("limits."),
+                    "Pages" => Some("pages."),
+                    "Bulk" => Some("bulk."),
+                    "Audit" => Some("audit."),
+                    other => panic!("expected to know where {other} is in the document"),
+                }
+            }
+            (None, Some(_)) if line == "}" => place = None,
+            (None, Some(prefix)) => {
+                let Some((member, kind)) = line.trim().split_once(": ").filter(|_| !line.contains("#["))
+                else {
+                    continue;
+                };
+                members += 1;
+                if !["Limits,", "Pages,", "Bulk,", "Audit,"].contains(&kind) {
+                    let row = format!("| `{prefix}{member}` |");
+                    let is_there = reference.lines().any(|line| line.starts_with(&row));
+                    assert!(is_there, "expected in docs/store.md: {row}");
+                }
+                assert!(example.contains(&format!("{member}:")), "expected in the example: {member}");
+            }
+            (None, None) => {}
+        }
+    }
+    assert!(members > 25, "expected the members of the document, but found {members}");
+}
