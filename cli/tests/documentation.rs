@@ -1,10 +1,25 @@
 //! What the documentation shows is what happens.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "tests, which say what is left out"
+)]
 
-use doorward_testbed::readme::{blocks, shown};
+use doorward::scim::DateTime;
+use doorward_store::database::{Database, Scope, Sqlite, SqliteOptions};
+use doorward_store::sql::{Dialect, Statement};
+use doorward_testbed::readme::{between_marks, blocks, mark, replace, shown};
+use doorward_testbed::{Process, eventually, port, run};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
+
+/// The example of the store: its commands build on each other, so they are run together.
+const STORE: &str = "scim-standalone";
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
@@ -28,7 +43,7 @@ fn doorward(arguments: &[&str]) -> (bool, String) {
 #[test]
 fn commands_print_what_the_readmes_show() {
     let mut runs = 0;
-    for readme in readmes() {
+    for readme in readmes().into_iter().filter(|path| !path.parent().unwrap().ends_with(STORE)) {
         for shown in shown(&fs::read_to_string(&readme).unwrap()) {
             // Whatever needs a shell or a proxy is in `tests/e2e/examples.rs`.
             let Some(arguments) = shown.command.strip_prefix("dist/doorward ") else { continue };
@@ -74,6 +89,104 @@ fn a_faulty_document_and_a_missing_file_exit_with_1() {
     assert!(!fine);
     assert!(printed.contains("nowhere.yaml: expected a file to read"), "{printed}");
     assert!(printed.contains("doorward.yaml: ok"), "the other file is checked all the same: {printed}");
+}
+
+/// What is another in every run. Each has a number instead, the same wherever it is.
+#[derive(Default)]
+struct Changing(BTreeMap<String, usize>);
+
+impl Changing {
+    fn steady(&mut self, text: &str) -> String {
+        let (mut out, mut word) = (String::new(), String::new());
+        for c in text.chars().chain(['\n']) {
+            if c.is_ascii_alphanumeric() || !word.is_empty() && "-:._".contains(c) {
+                word.push(c);
+            } else {
+                out += &self.word(&word);
+                out.push(c);
+                word.clear();
+            }
+        }
+        out
+    }
+
+    fn word(&mut self, word: &str) -> String {
+        let is_hex = |text: &str| text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        let lengths: Vec<_> = word.split('-').map(str::len).collect();
+        let is_id = lengths == [8, 4, 4, 4, 12] && is_hex(&word.replace('-', ""));
+        let is_request_id = word.len() == 32 && is_hex(word);
+        let is_time = DateTime::parse(word).is_ok() || word.len() == 16 && word.parse::<i64>().is_ok();
+        // A place of the change feed: its number is the same each time, its hash is not.
+        if let Some((number, hash)) =
+            word.split_once('-').filter(|(_, hash)| hash.len() == 16 && is_hex(hash))
+        {
+            return format!("{number}-{}", self.named(hash));
+        }
+        if is_id || is_request_id || is_time { self.named(word) } else { word.to_owned() }
+    }
+
+    fn named(&mut self, word: &str) -> String {
+        let next = self.0.len();
+        format!("<{}>", self.0.entry(word.to_owned()).or_insert(next))
+    }
+}
+
+#[test]
+fn the_readme_of_the_store_can_be_followed() {
+    if ["bash", "curl"].iter().any(|program| Command::new(program).arg("--version").output().is_err()) {
+        eprintln!("left out: bash or curl is not installed");
+        return;
+    }
+    let example = root().join("examples").join(STORE);
+    let read = |name: &str| fs::read_to_string(example.join(name)).unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let here = |name: &str| scratch.path().join(name).display().to_string();
+    let pair = |from: &str, to: String| (from.to_owned(), to);
+    let free = || format!(":{}", port::free().unwrap());
+    let replaced = [
+        pair("dist/doorward", env!("CARGO_BIN_EXE_doorward").to_owned()),
+        pair(&format!("examples/{STORE}/store.yaml"), here("store.yaml")),
+        pair("/tmp/doorward-", here("doorward-")),
+        pair(":8787", free()),
+        pair(":8788", free()),
+    ];
+    fs::write(here("store.yaml"), replace(&read("store.yaml"), &replaced)).unwrap();
+    let readme = read("README.md");
+    let all: Vec<_> =
+        shown(&readme).into_iter().filter(|shown| shown.command != "cargo xtask build").collect();
+    let command = |(number, shown)| {
+        let shown: &doorward_testbed::readme::Shown = shown;
+        format!("printf '%s' '{}'\n{}\n", mark(number), replace(&shown.command, &replaced))
+    };
+    let script: String = all.iter().enumerate().map(command).collect();
+    fs::write(here("commands.sh"), format!("{script}printf '%s' '{}'\n", mark(all.len()))).unwrap();
+    let mut bash = Command::new("bash");
+    bash.arg(here("commands.sh")).current_dir(root()).env("NO_PROXY", "127.0.0.1");
+    // What it starts in the background ends with it.
+    let process = Process::spawn_group("commands", &mut bash, scratch.path()).unwrap();
+    let ended = run(eventually("the last command ends", Duration::from_secs(300), async || {
+        Ok(process.exited().is_some())
+    }));
+    let log = process.log();
+    ended.unwrap_or_else(|error| panic!("{error:#}\n{log}"));
+    let (mut said, mut found) = (Changing::default(), Changing::default());
+    for (number, shown) in all.iter().enumerate() {
+        let printed = between_marks(&log, number).unwrap_or_else(|| panic!("{}\n{log}", shown.command));
+        let (said, found) = (said.steady(&shown.printed), found.steady(printed.trim_end()));
+        assert_eq!(found, said, "{}\n{log}", shown.command);
+    }
+    // The record that the README shows, by the question that it shows.
+    let (questions, records) = (blocks(&readme, "sql"), blocks(&readme, "json"));
+    let (&[question], &[record]) = (questions.as_slice(), records.as_slice()) else {
+        panic!("expected a question and a record");
+    };
+    let rows = run(async {
+        let database = Sqlite::open(&SqliteOptions::new(here("doorward-scim.db")))?;
+        let question = Statement::new(Dialect::Sqlite, Box::leak(Box::<str>::from(question)));
+        Ok(database.read(Scope::Tenant("acme"), vec![question]).await?)
+    });
+    let rows = rows.unwrap();
+    assert_eq!(found.steady(rows[0][0].text(0).unwrap()), said.steady(record.trim()));
 }
 
 /// The configuration of the store is told in three places: by the program's source, by the README, and member by member in docs/store.md.

@@ -18,8 +18,8 @@ use std::process::Command;
 use std::time::Duration;
 
 /// The examples whose commands need a shell, and perhaps a proxy. What is not among them has only `dist/doorward`, and is run
-/// by `cli/tests/documentation.rs`.
-const FOLLOWED: [&str; 3] = ["entra-multi-tenant", "identity-headers", "shadow-rollout"];
+/// by `cli/tests/documentation.rs`; so is the last one, which needs no proxy.
+const FOLLOWED: [&str; 4] = ["entra-multi-tenant", "identity-headers", "shadow-rollout", "scim-standalone"];
 
 #[test]
 fn every_command_of_every_readme_is_run() {
@@ -744,6 +744,74 @@ fn a_rule_that_only_reports_opens_what_the_rules_behind_it_protect() {
         let edge = Edge::start(&document).await?;
         assert_eq!(edge.denied(&Request::get("/orders")).await?, (401, "token_missing".to_owned()));
         edge.forwarded(&Request::new("POST", "/orders")).await?;
+        Ok(())
+    })
+    .unwrap();
+}
+
+const SCIM: &str = "scim.example.com";
+
+/// The Envoy of `examples/scim-standalone` in front of its store, as both files stand but for where things are.
+#[test]
+fn scim_standalone_is_reached_by_tls_and_nothing_else_of_the_store_is() {
+    run(async {
+        let scratch = folder::scratch("scim")?;
+        let doorward = |arguments: &[&str]| {
+            let mut command = Command::new(folder::dist().join("doorward"));
+            command.args(arguments).args(["--db", &format!("sqlite:{}", scratch.join("store.db").display())]);
+            command
+        };
+        let printed = |mut command: Command| -> Result<String> {
+            let output = command.output().context("expected a program")?;
+            let error = String::from_utf8_lossy(&output.stderr).into_owned();
+            ensure!(output.status.success(), "{command:?}: {error}");
+            Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
+        };
+        printed(doorward(&["tenant", "create", "acme", "--profile", "entra"]))?;
+        let token = printed(doorward(&["token", "create", "acme", "entra"]))?;
+        let (addr, admin) = (port::loopback(port::free()?), port::loopback(port::free()?));
+        let config = folder::root().join("examples/scim-standalone/store.yaml").display().to_string();
+        let mut store = doorward(&["store", "--config", &config]);
+        store.args(["--listen", &addr.to_string(), "--admin", &admin.to_string()]);
+        let store = Process::spawn("store", &mut store, &scratch)?;
+        eventually("the store is ready", async || {
+            Ok(send(addr, &Request::get("/readyz")).await.is_ok_and(|response| response.status == 200))
+        })
+        .await
+        .with_context(|| store.report(20))?;
+
+        output(python("certificates.py").arg(&scratch).arg(SCIM))?;
+        let mut bootstrap = yaml("scim-standalone", "envoy.yaml")?.to_string();
+        for (shown, made) in [(".crt", "provider.crt"), (".key", "provider.key")] {
+            let shown = format!("/etc/ssl/{SCIM}{shown}");
+            bootstrap = bootstrap.replace(&shown, &scratch.join(made).display().to_string());
+        }
+        let clusters = BTreeMap::from([("store", addr)]);
+        let envoy = start_envoy(serde_json::from_str(&bootstrap)?, &clusters).await?;
+        let edge = envoy.addr("scim")?;
+        // The status, and the answer.
+        let get = |path: &str| -> Result<(String, String)> {
+            let mut curl = Command::new("curl");
+            curl.args(["-sS", "--path-as-is", "--noproxy", "*", "-w", "\n%{http_code}", "--cacert"]);
+            curl.arg(scratch.join("authority.crt"));
+            curl.args(["--resolve", &format!("{SCIM}:{}:127.0.0.1", edge.port())]);
+            curl.args([
+                "-H",
+                &format!("Authorization: Bearer {token}"),
+                "-H",
+                "X-Forwarded-For: 203.0.113.9",
+            ]);
+            curl.arg(format!("https://{SCIM}:{}{path}", edge.port()));
+            let said = printed(curl)?;
+            let (body, status) = said.rsplit_once('\n').context("expected a status")?;
+            Ok((status.to_owned(), body.to_owned()))
+        };
+        let (status, body) = get("/scim/v2/ResourceTypes/User")?;
+        assert_eq!(status, "200", "{body}");
+        assert!(body.contains(&format!("\"https://{SCIM}/scim/v2/ResourceTypes/User\"")), "{body}");
+        for path in ["/tenants", "/metrics", "/readyz", "/scim/v2x", "/scim/v2/../../readyz"] {
+            assert_eq!(get(path)?.0, "404", "{path}");
+        }
         Ok(())
     })
     .unwrap();
