@@ -12,7 +12,7 @@ use doorward_store::database::{Database, Scope, Sqlite, SqliteOptions};
 use doorward_store::sql::{Dialect, Statement};
 use doorward_testbed::readme::{between_marks, blocks, mark, replace, shown};
 use doorward_testbed::{Process, eventually, port, run};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -244,4 +244,27 @@ fn every_member_of_the_stores_configuration_is_documented() {
         }
     }
     assert!(members > 25, "expected the members of the document, but found {members}");
+}
+
+#[test]
+fn what_the_store_serves_beside_scim_is_documented() {
+    let reference = fs::read_to_string(root().join("docs/store.md")).unwrap();
+    let source = |name: &str| fs::read_to_string(root().join("store/src/http").join(name)).unwrap();
+    let (admin, metrics) = (source("admin.rs"), source("metrics.rs"));
+    let rows =
+        admin.lines().filter_map(|line| line.strip_prefix("//! ").filter(|row| row.starts_with("| `")));
+    // These are the same on both listeners.
+    let rows: Vec<_> = rows.filter(|row| !row.contains("/healthz")).collect();
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let names = metrics.split(|c| !is_name(c)).filter(|word| word.starts_with("doorward_store_"));
+    let names = names
+        .map(|name| ["_bucket", "_sum", "_count"].iter().fold(name, |name, end| name.trim_end_matches(end)));
+    let names: BTreeSet<_> = names.map(|name| format!("| `{name}` |")).collect();
+    assert_eq!((rows.len(), names.len()), (7, 3));
+    for expected in rows.into_iter().chain(names.iter().map(String::as_str)) {
+        assert!(
+            reference.lines().any(|line| line.starts_with(expected)),
+            "expected in docs/store.md: {expected}"
+        );
+    }
 }
