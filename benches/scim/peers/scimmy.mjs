@@ -54,4 +54,6 @@ const routers = new SCIMMYRouters({
     },
 });
 app.use("/scim", routers);
-app.listen(Number(port), "127.0.0.1");
+const server = app.listen(Number(port), "127.0.0.1");
+// Where a request takes long, Node.js would take others that wait for idle connections, and close them.
+server.keepAliveTimeout = 600_000;
