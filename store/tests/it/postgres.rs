@@ -5,10 +5,12 @@ use crate::units::{add, rename, resources, rows, set_name, tenant, verify};
 use anyhow::Result;
 use doorward_store::database::{Database, DatabaseError, Postgres, PostgresOptions, Scope, Step, WriteError};
 use doorward_store::sql::{Dialect, Row, Statement};
-use doorward_testbed::{PostgresServer, run};
+use doorward_testbed::{PostgresServer, eventually, run};
 use std::time::Duration;
 
 const PG: Dialect = Dialect::Postgres;
+/// How long to wait for what must happen.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs a test on a database, if PostgreSQL is installed.
 fn with_bed(test: impl AsyncFnOnce(PostgresBed) -> Result<()>) {
@@ -133,32 +135,173 @@ fn a_role_beyond_the_wall_is_refused() {
 }
 
 #[test]
-fn a_url_that_asks_for_tls_is_refused() {
+fn a_password_is_not_told() {
     run(async {
-        for (url, asks) in [
-            ("postgresql://a:secret@127.0.0.1:1/a?sslmode=require", true),
-            ("postgresql://a:secret@db.example.com:1/a", true),
-            ("host=localhost,db.example.com user=a password=secret", true),
-            ("host=localhost hostaddr=192.0.2.1 user=a password=secret", true),
-            ("postgresql://a:secret@127.0.0.1:1/a", false),
-            ("host=127.0.0.1 port=1 user=a password=secret sslmode=disable", false),
+        for (url, expected) in [
+            ("postgresql://a:secret@127.0.0.1:1/a", "not available"),
+            ("host=127.0.0.1 port=1 user=a password=secret sslmode=disable", "not available"),
+            ("postgresql://a:secret@127.0.0.1:1/a?sslmode=require", "not available"),
+            ("postgresql://a:secret@127.0.0.1:1/a?sslmode=verify-ca", "sslmode=verify-full"),
+            ("host=127.0.0.1 password=secret sslmode=secret", "expected sslmode="),
+            ("host=127.0.0.1 secret=secret2", "invalid connection string"),
         ] {
             let options = PostgresOptions::new(url);
-            let error = Postgres::open(&options).await.err();
-            match &error {
-                Some(DatabaseError::Failed(text)) if asks => {
-                    assert!(text.contains("without TLS"), "{url}: {text}");
-                }
-                Some(DatabaseError::Unavailable(_)) if !asks => {}
-                _ => panic!("{url}: {error:?}"),
-            }
-            assert!(!format!("{error:?} {options:?}").contains("secret"), "{url}");
+            let error =
+                Postgres::open(&options).await.err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(error.contains(expected), "{url}: {error}");
+            let told = format!("{error} {options:?}").replace("unknown option `secret`", "");
+            assert!(!told.contains("secret"), "{url}: {told}");
         }
-        let error = Postgres::open(&PostgresOptions::new("host=127.0.0.1 secret=secret2")).await.err();
-        assert!(!format!("{error:?}").contains("secret2"), "{error:?}");
         Ok(())
     })
     .unwrap();
+}
+
+/// Runs a test on a server with TLS and a new database of it.
+fn with_tls(test: impl AsyncFnOnce(&mut PostgresServer, &str) -> Result<()>) {
+    if PostgresServer::programs().is_none() {
+        eprintln!("left out: PostgreSQL is not installed");
+        return;
+    }
+    run(async {
+        let mut server = PostgresServer::start_with_tls().await?;
+        let name = server.database()?;
+        test(&mut server, &name).await
+    })
+    .unwrap();
+}
+
+#[test]
+fn every_connection_has_tls() {
+    with_tls(async |server, name| {
+        let authority = server.authority().unwrap();
+        let url = server.url("doorward", name);
+        let mut options = PostgresOptions::new(format!(
+            "{url}?sslmode=verify-full&sslrootcert={}&channel_binding=require",
+            authority.display()
+        ));
+        let database = Postgres::open(&options).await?;
+        database.write(tenant(PG, "a")).await?;
+        // Enough that the planner is told of them, by one more connection.
+        for number in 0..300 {
+            let id = format!("u{number}");
+            database.write(add(PG, "a", &id, &id)).await?;
+        }
+        assert_eq!(resources(&database, "a").await?.len(), 300);
+        let analyzed = "SELECT count(*) FROM pg_stat_user_tables WHERE relname = 'resource' AND last_analyze IS NOT NULL";
+        let analyzed = async || Ok(server.sql(name, analyzed)? == "1");
+        eventually("the planner is told", PATIENCE, analyzed).await?;
+        let plain = "SELECT count(*) FILTER (WHERE ssl), count(*) FILTER (WHERE NOT ssl) FROM pg_stat_ssl \
+                     JOIN pg_stat_activity USING (pid) WHERE usename = 'doorward'";
+        let (with, without) =
+            server.sql(name, plain)?.split_once('|').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+        assert!(with.parse::<u32>()? >= 2 && without == "0", "{with} {without}");
+        // What is given up is told to the server by TLS too: if it is not, its lock is in the way of the next.
+        server.sql(
+            name,
+            "CREATE FUNCTION hinder() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(600); RETURN NEW; END'; \
+             CREATE TRIGGER hinder BEFORE UPDATE ON resource FOR EACH ROW WHEN (NEW.display_name = 'slow') \
+             EXECUTE FUNCTION hinder()",
+        )?;
+        options.timeout = Duration::from_secs(2);
+        let hasty = Postgres::open(&options).await?;
+        let given_up = hasty.write(rename(PG, "a", "u1", None, "slow")).await.unwrap_err().to_string();
+        assert!(given_up.contains("expected an answer within 2s"), "{given_up}");
+        let gone = async || {
+            Ok(server.sql(
+                name,
+                "SELECT count(*) FROM pg_stat_activity WHERE usename = 'doorward' AND wait_event = 'PgSleep'",
+            )? == "0")
+        };
+        eventually("it is given up", PATIENCE, gone).await?;
+        database.write(rename(PG, "a", "u1", None, "quick")).await?;
+        Ok(())
+    });
+}
+
+#[test]
+fn a_database_that_was_lost_by_tls_is_found_again() {
+    with_tls(async |server, name| {
+        let authority = server.authority().unwrap();
+        let url =
+            format!("{}?sslmode=require&sslrootcert={}", server.url("doorward", name), authority.display());
+        let database = Postgres::open(&PostgresOptions::new(url)).await?;
+        database.write(tenant(PG, "a")).await?;
+        database.write(add(PG, "a", "u1", "one")).await?;
+        assert_eq!(resources(&database, "a").await?.len(), 1);
+        server.stop();
+        let read = database.read(Scope::Tenant("a"), vec![Statement::new(PG, "SELECT 1")]).await;
+        assert!(matches!(read, Err(DatabaseError::Unavailable(_))), "{read:?}");
+        let written = database.write(add(PG, "a", "u2", "two")).await;
+        let unavailable = matches!(written, Err(WriteError::Database(DatabaseError::Unavailable(_))));
+        assert!(unavailable, "{written:?}");
+        server.start_again().await?;
+        assert_eq!(resources(&database, "a").await?.len(), 1);
+        // Restarted while nobody looked: nobody is told.
+        server.stop();
+        server.start_again().await?;
+        database.write(add(PG, "a", "u2", "two")).await?;
+        assert_eq!(resources(&database, "a").await?.len(), 2);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_server_is_who_its_certificate_says() {
+    with_tls(async |server, name| {
+        let other = PostgresServer::start_with_tls().await?;
+        let (own, other) = (server.authority().unwrap(), other.authority().unwrap());
+        let (own, other) = (own.display(), other.display());
+        let url = server.url("doorward", name);
+        let port = server.port();
+        let pairs = format!("user=doorward password=correct-horse dbname={name} port={port}");
+        for (text, expected) in [
+            (format!("{url}?sslmode=require&sslrootcert={own}"), None),
+            (format!("{url}?sslrootcert={own}"), None),
+            (format!("{pairs} host=localhost hostaddr=127.0.0.1 sslmode=require sslrootcert='{own}'"), None),
+            (
+                format!("{url}?sslmode=require&sslrootcert={other}"),
+                Some("no authority that is trusted has signed it"),
+            ),
+            (format!("{url}?sslmode=require"), Some("no authority that is trusted has signed it")),
+            (
+                format!("{pairs} host=db.example.com hostaddr=127.0.0.1 sslrootcert='{own}'"),
+                Some("not valid for name"),
+            ),
+            // The server, too, refuses who comes without.
+            (format!("{url}?sslmode=disable"), Some("pg_hba.conf")),
+            (url.clone(), Some("pg_hba.conf")),
+        ] {
+            let opened = Postgres::open(&PostgresOptions::new(&text)).await.err();
+            match (&opened, expected) {
+                (None, None) => {}
+                (Some(DatabaseError::Failed(error)), Some(expected)) => {
+                    assert!(error.contains(expected), "{text}: {error}");
+                    assert!(!error.contains("correct-horse"), "{text}: {error}");
+                }
+                _ => panic!("{text}: {opened:?}"),
+            }
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_server_without_tls_is_refused_if_there_must_be_some() {
+    with_bed(async |bed| {
+        let url = bed.server.url("doorward", &bed.name);
+        let authority = tempfile::NamedTempFile::new()?;
+        let with = PostgresServer::start_with_tls().await?;
+        std::fs::copy(with.authority().unwrap(), authority.path())?;
+        for words in ["sslmode=require", "sslmode=verify-full", "sslmode=prefer"] {
+            let options =
+                PostgresOptions::new(format!("{url}?{words}&sslrootcert={}", authority.path().display()));
+            let error =
+                Postgres::open(&options).await.err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(error.contains("server does not support TLS"), "{words}: {error}");
+        }
+        Ok(())
+    });
 }
 
 #[test]

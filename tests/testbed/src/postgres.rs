@@ -4,8 +4,10 @@ use crate::folder;
 use crate::port;
 use crate::process::Process;
 use anyhow::{Context, Result, bail, ensure};
-use std::fs;
-use std::os::unix::fs::{MetadataExt, chown};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -15,6 +17,12 @@ use tempfile::TempDir;
 
 /// How long it may take to start, and to recover what it had when it was killed.
 const START: Duration = Duration::from_secs(60);
+/// The password of the role `doorward`, which only a server with TLS asks for.
+const PASSWORD: &str = "correct-horse";
+/// The certificate of the authority, in the folder of the data.
+const AUTHORITY: &str = "authority.pem";
+/// Who may connect to a server with TLS: the role `doorward` by TLS only, and with its password. The first line that fits counts.
+const GUARD: &str = "hostssl all doorward all scram-sha-256\nhost all doorward all reject\n";
 /// How long it may take to end.
 const STOP: Duration = Duration::from_secs(10);
 
@@ -31,6 +39,7 @@ pub struct PostgresServer {
     databases: AtomicU32,
     /// Who runs it, if we are root: it refuses to.
     user: Option<(u32, u32)>,
+    has_tls: bool,
 }
 
 impl PostgresServer {
@@ -52,6 +61,18 @@ impl PostgresServer {
     /// # Errors
     /// If PostgreSQL is not installed or does not start within 60 seconds; with the end of its log.
     pub async fn start() -> Result<Self> {
+        Self::start_new(false).await
+    }
+
+    /// The same with TLS. Its certificate is for `localhost` and 127.0.0.1; the role `doorward` must use TLS, and has a password.
+    ///
+    /// # Errors
+    /// As for [`Self::start`].
+    pub async fn start_with_tls() -> Result<Self> {
+        Self::start_new(true).await
+    }
+
+    async fn start_new(has_tls: bool) -> Result<Self> {
         let programs = Self::programs().context("expected PostgreSQL: install the package `postgresql`")?;
         let data = TempDir::with_prefix("doorward-postgres-").context("expected a temporary folder")?;
         let user = unprivileged(data.path())?;
@@ -60,15 +81,55 @@ impl PostgresServer {
         }
         let (folder, port) = (folder::scratch("postgres")?, port::free()?);
         let mut server =
-            Self { process: None, programs, folder, data, port, databases: AtomicU32::new(0), user };
+            Self { process: None, programs, folder, data, port, databases: AtomicU32::new(0), user, has_tls };
         let mut initdb = server.command("initdb");
         initdb
             .args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "-D"])
             .arg(server.data.path());
         finish(&mut initdb)?;
+        if has_tls {
+            server.set_up_tls()?;
+        }
         server.start_again().await?;
-        server.sql("postgres", "CREATE ROLE doorward LOGIN")?;
+        server.sql("postgres", &format!("CREATE ROLE doorward LOGIN PASSWORD '{PASSWORD}'"))?;
         Ok(server)
+    }
+
+    /// Whose certificate the server's is signed with, if it has TLS: a file in PEM.
+    pub fn authority(&self) -> Option<PathBuf> {
+        self.has_tls.then(|| self.data.path().join(AUTHORITY))
+    }
+
+    /// Gives it a certificate of an authority that nobody else has.
+    fn set_up_tls(&self) -> Result<()> {
+        let mut authority = CertificateParams::default();
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate()?)?;
+        let key = KeyPair::generate()?;
+        let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let certificate = CertificateParams::new(names)?.signed_by(&key, &authority)?;
+        self.write(AUTHORITY, &authority.pem())?;
+        self.write("server.crt", &certificate.pem())?;
+        self.write("server.key", &key.serialize_pem())?;
+        let (settings, access) = ("postgresql.conf", "pg_hba.conf");
+        let read = |name| {
+            fs::read_to_string(self.data.path().join(name)).with_context(|| format!("expected {name}"))
+        };
+        self.write(settings, &format!("{}\nssl = on\n", read(settings)?))?;
+        self.write(access, &format!("{GUARD}{}", read(access)?))
+    }
+
+    /// Writes a file that only the server may read: it insists on that for its key.
+    fn write(&self, name: &str, content: &str) -> Result<()> {
+        let path = self.data.path().join(name);
+        let mut options = OpenOptions::new();
+        let file = options.write(true).create(true).truncate(true).mode(0o600).open(&path);
+        file.and_then(|mut file| file.write_all(content.as_bytes()))
+            .with_context(|| format!("expected to write {name}"))?;
+        if let Some((user, group)) = self.user {
+            chown(&path, Some(user), Some(group)).with_context(|| format!("expected to give {name} away"))?;
+        }
+        Ok(())
     }
 
     /// Starts it after [`Self::stop`], on the same port.
@@ -112,9 +173,15 @@ impl PostgresServer {
         Ok(name)
     }
 
-    /// Where a database is, for a role.
+    /// Where a database is, for a role. Of TLS it says nothing.
     pub fn url(&self, role: &str, database: &str) -> String {
-        format!("postgresql://{role}@127.0.0.1:{}/{database}", self.port)
+        let password = if self.has_tls { format!(":{PASSWORD}") } else { String::new() };
+        format!("postgresql://{role}{password}@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// The port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// Runs statements as the superuser, each in a transaction of its own; answers their output, unaligned.

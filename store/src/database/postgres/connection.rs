@@ -2,6 +2,7 @@
 
 use super::cell;
 use super::fault::Fault;
+use super::target::Target;
 use crate::sql::{Cell, Row, Statement};
 use futures_util::TryStreamExt;
 use futures_util::future::join_all;
@@ -9,7 +10,7 @@ use std::collections::HashMap;
 use std::pin::pin;
 use std::time::Duration;
 use tokio::time::timeout;
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::Client;
 
 /// How many statements are kept prepared on a connection.
 const STATEMENTS: usize = 512;
@@ -18,6 +19,7 @@ const CANCEL: Duration = Duration::from_secs(1);
 
 /// A connection, for one at a time.
 pub(super) struct Connection {
+    target: Target,
     client: Client,
     prepared: HashMap<String, Prepared>,
     /// Counts the uses of prepared statements.
@@ -40,14 +42,9 @@ pub(super) struct Answer {
 
 impl Connection {
     /// Connects.
-    pub(super) async fn open(config: &Config) -> Result<Self, Fault> {
-        // Without TLS: the options were refused if they ask for it.
-        let (client, connection) = config.connect(NoTls).await?;
-        // It ends with the client; whoever waits for an answer is told the error.
-        tokio::spawn(async move {
-            let _ = connection.await;
-        });
-        Ok(Self { client, prepared: HashMap::new(), clock: 0 })
+    pub(super) async fn open(target: &Target) -> Result<Self, Fault> {
+        let client = target.connect().await?;
+        Ok(Self { target: target.clone(), client, prepared: HashMap::new(), clock: 0 })
     }
 
     /// Whether it was lost.
@@ -58,7 +55,7 @@ impl Connection {
     /// Tells the server that nobody waits any more: it would go on, and keep its locks.
     pub(super) async fn cancel(&self) {
         // If that fails too, the server finds out by itself some time.
-        let _ = timeout(CANCEL, self.client.cancel_token().cancel_query(NoTls)).await;
+        let _ = timeout(CANCEL, self.target.cancel(&self.client.cancel_token())).await;
     }
 
     /// Runs statements of our own, without parameters.

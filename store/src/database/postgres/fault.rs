@@ -1,6 +1,7 @@
 //! What goes wrong, by what is to be done about it.
 
 use super::super::{DatabaseError, WriteError};
+use rustls::CertificateError;
 use std::error::Error as _;
 use std::io;
 use tokio_postgres::error::SqlState;
@@ -51,6 +52,18 @@ impl From<tokio_postgres::Error> for Fault {
             let source = error.source().map(|source| format!(": {source}")).unwrap_or_default();
             let text = format!("{error}{source}");
             let io = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+            let tls = io.and_then(io::Error::get_ref).and_then(|inner| inner.downcast_ref::<rustls::Error>());
+            if let Some(rustls::Error::InvalidCertificate(reason)) = tls {
+                let unknown =
+                    matches!(reason, CertificateError::UnknownIssuer | CertificateError::BadSignature);
+                let help = if unknown {
+                    ": no authority that is trusted has signed it; sslrootcert=FILE names others"
+                } else {
+                    ""
+                };
+                // Waiting does not help.
+                return Self::Broken(DatabaseError::Failed(format!("{text}{help}")));
+            }
             // So the driver says that it could not write or read a message.
             let ours = io.is_some_and(|io| io.kind() == io::ErrorKind::InvalidInput);
             // A timeout has neither.

@@ -5,6 +5,8 @@ mod cell;
 mod connection;
 mod fault;
 mod pool;
+mod target;
+mod url;
 mod writer;
 
 use super::migration::MIGRATIONS;
@@ -16,9 +18,8 @@ use fault::Fault;
 use pool::Pool;
 use std::fmt;
 use std::time::Duration;
+use target::Target;
 use tokio::time::timeout;
-use tokio_postgres::Config;
-use tokio_postgres::config::{Host, SslMode};
 use writer::Writer;
 
 /// The key of the lock under which tables are brought up to date: `doorward` in ASCII.
@@ -26,8 +27,16 @@ const MIGRATION_LOCK: i64 = 0x646f_6f72_7761_7264;
 
 /// How a database is used.
 ///
-/// There is no TLS yet: what asks for it (`sslmode=require`) is refused, and so is a host that is neither a socket nor this machine unless
-/// it says `sslmode=disable`.
+/// What the URL says of TLS means:
+///
+/// - `sslmode=require` or `verify-full`: TLS, and the server's certificate and the name in it are verified, by both words (libpq verifies
+///   nothing by `require`). A server without TLS is refused.
+/// - `sslmode=disable`: no TLS.
+/// - `sslmode=prefer`, or nothing: no TLS on sockets and to this machine; to every other host as by `require`, and to all hosts if there
+///   are several and one of them is another machine. There is no way back to no TLS.
+/// - `sslmode=verify-ca` is refused: names are always verified.
+/// - `sslrootcert=FILE`: the authorities in this file (PEM) are trusted instead of the system's (`system`). Who names them asks for TLS, but
+///   on sockets. They are read once.
 #[derive(Clone)]
 pub struct PostgresOptions {
     /// `postgresql://user:password@host:5432/database`, or `host=/run/postgresql user=doorward dbname=doorward`. The role may not be a
@@ -45,40 +54,6 @@ impl PostgresOptions {
     /// For this database, with a few readers and 30 seconds.
     pub fn new(url: impl Into<String>) -> Self {
         Self { url: url.into(), readers: 8, timeout: Duration::from_secs(30), danger_unwalled: false }
-    }
-
-    fn config(&self) -> Result<Config, DatabaseError> {
-        // The error names the option at fault and not its value, which may be a password.
-        let mut config: Config = self.url.parse().map_err(|error| DatabaseError::from(Fault::from(error)))?;
-        let near = |host: &Host| match host {
-            Host::Unix(_) => true,
-            Host::Tcp(name) => {
-                name == "localhost" || name.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
-            }
-        };
-        let refused = match config.get_ssl_mode() {
-            SslMode::Disable => false,
-            // It would fall back to no TLS without a word.
-            SslMode::Prefer => {
-                !config.get_hosts().iter().all(near)
-                    || config.get_hostaddrs().iter().any(|address| !address.is_loopback())
-            }
-            SslMode::Require | _ => true,
-        };
-        if refused {
-            return Err(DatabaseError::Failed(
-                "expected a connection without TLS, which is not supported yet: use a socket or a host that is this machine, or say \
-                 sslmode=disable where the network is trusted"
-                    .to_owned(),
-            ));
-        }
-        if config.get_connect_timeout().is_none() {
-            config.connect_timeout(Duration::from_secs(5));
-        }
-        if config.get_application_name().is_none() {
-            config.application_name("doorward");
-        }
-        Ok(config)
     }
 }
 
@@ -105,18 +80,18 @@ impl Postgres {
     /// Connects, and brings the tables up to date. To be called in a tokio runtime, where the task that writes stays.
     ///
     /// # Errors
-    /// [`DatabaseError`] if that fails, if the options ask for TLS, if row-level security does not hold for the role, or if the tables
+    /// [`DatabaseError`] if that fails, if the options are not understood, if row-level security does not hold for the role, or if the tables
     /// were written by a newer version.
     pub async fn open(options: &PostgresOptions) -> Result<Self, DatabaseError> {
-        let config = options.config()?;
-        let mut connection = Connection::open(&config).await?;
+        let target = Target::parse(&options.url)?;
+        let mut connection = Connection::open(&target).await?;
         if !options.danger_unwalled {
             check_role(&mut connection).await?;
         }
         migrate(&mut connection).await?;
         let (writer, jobs) = queue();
-        tokio::spawn(Writer::new(config.clone(), options.timeout, connection).run(jobs));
-        Ok(Self { readers: Pool::new(config, options.readers), writer, timeout: options.timeout })
+        tokio::spawn(Writer::new(target.clone(), options.timeout, connection).run(jobs));
+        Ok(Self { readers: Pool::new(target, options.readers), writer, timeout: options.timeout })
     }
 }
 

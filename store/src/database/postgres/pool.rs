@@ -2,22 +2,22 @@
 
 use super::connection::{Answer, Connection};
 use super::fault::Fault;
+use super::target::Target;
 use crate::database::DatabaseError;
 use crate::sql::Statement;
 use std::sync::{Mutex, PoisonError};
 use tokio::sync::Semaphore;
-use tokio_postgres::Config;
 
 pub(super) struct Pool {
-    config: Config,
+    target: Target,
     free: Mutex<Vec<Connection>>,
     permits: Semaphore,
 }
 
 impl Pool {
     /// At most so many.
-    pub(super) fn new(config: Config, size: usize) -> Self {
-        Self { config, free: Mutex::default(), permits: Semaphore::new(size.max(1)) }
+    pub(super) fn new(target: Target, size: usize) -> Self {
+        Self { target, free: Mutex::default(), permits: Semaphore::new(size.max(1)) }
     }
 
     /// Runs statements on a free connection: a whole transaction that reads, so that it may be run again on another one. A connection
@@ -32,7 +32,7 @@ impl Pool {
                 answers => return self.keep(connection, answers),
             }
         }
-        let mut connection = Connection::open(&self.config).await?;
+        let mut connection = Connection::open(&self.target).await?;
         let answers = connection.pipeline(statements).await;
         self.keep(connection, answers)
     }

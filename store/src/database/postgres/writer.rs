@@ -2,6 +2,7 @@
 
 use super::connection::{Answer, Connection};
 use super::fault::Fault;
+use super::target::Target;
 use super::{enter, plain};
 use crate::audit::Head;
 use crate::database::queue::{Jobs, Outcomes, Work};
@@ -12,7 +13,6 @@ use std::iter::{Enumerate, Peekable};
 use std::slice;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
-use tokio_postgres::Config;
 
 /// How often a transaction is tried that other processes are in the way of.
 const ATTEMPTS: u32 = 5;
@@ -28,7 +28,7 @@ const ANALYZE: Duration = Duration::from_secs(60);
 const TOGETHER: usize = 64;
 
 pub(super) struct Writer {
-    config: Config,
+    target: Target,
     /// How long a transaction may take.
     patience: Duration,
     connection: Option<Connection>,
@@ -41,9 +41,9 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(config: Config, patience: Duration, connection: Connection) -> Self {
+    pub(super) fn new(target: Target, patience: Duration, connection: Connection) -> Self {
         Self {
-            config,
+            target,
             patience,
             connection: Some(connection),
             committing: false,
@@ -61,7 +61,7 @@ impl Writer {
             jobs.answer(outcomes);
             if self.written >= self.analyze_at {
                 self.analyze_at = self.analyze_at.saturating_mul(ANALYZE_AGAIN);
-                tokio::spawn(analyze(self.config.clone()));
+                tokio::spawn(analyze(self.target.clone()));
             }
         }
     }
@@ -105,7 +105,7 @@ impl Writer {
     async fn attempt(&mut self, works: &[&Work]) -> Result<Vec<Result<Written, WriteError>>, Fault> {
         let connection = match &mut self.connection {
             Some(connection) if !connection.is_closed() => connection,
-            lost => lost.insert(Connection::open(&self.config).await?),
+            lost => lost.insert(Connection::open(&self.target).await?),
         };
         // Processes that write to the same tenants lock them in the same order, and so do not wait for each other in a circle.
         let mut works: Vec<_> = works.iter().enumerate().collect();
@@ -154,10 +154,10 @@ impl Writer {
 
 /// Has the planner look at the tables. It does so by itself, but once a minute at most: in the meantime a first synchronization has written
 /// tens of thousands of users, and the planner takes the tables for empty, and no index for better than another.
-async fn analyze(config: Config) {
+async fn analyze(target: Target) {
     // If it fails, the planner still finds out by itself.
     let _ = timeout(ANALYZE, async {
-        let connection = Connection::open(&config).await?;
+        let connection = Connection::open(&target).await?;
         connection.run("ANALYZE resource, email, member, unique_value").await
     })
     .await;
