@@ -11,6 +11,7 @@
 //!   body: 8388608                # bytes
 //!   head_timeout: 30s
 //!   body_timeout: 30s
+//!   write_timeout: 30s           # for a client that takes nothing of its response
 //!   connections: 1024
 //!   requests: 256                # handled at once; more wait
 //!   wait: 5s
@@ -75,6 +76,8 @@ struct Limits {
     head_timeout: Option<Duration>,
     #[serde(deserialize_with = "duration")]
     body_timeout: Option<Duration>,
+    #[serde(deserialize_with = "duration")]
+    write_timeout: Option<Duration>,
     connections: Option<NonZeroUsize>,
     requests: Option<NonZeroUsize>,
     #[serde(deserialize_with = "duration")]
@@ -221,6 +224,7 @@ impl Document {
         set(&mut limits.body, said.body.map(NonZeroUsize::get));
         set(&mut limits.head_timeout, said.head_timeout);
         set(&mut limits.body_timeout, said.body_timeout);
+        set(&mut limits.write_timeout, said.write_timeout);
         set(&mut limits.connections, said.connections.map(NonZeroUsize::get));
         set(&mut limits.requests, said.requests.map(NonZeroUsize::get));
         set(&mut limits.wait, said.wait);
@@ -307,7 +311,8 @@ mod tests {
             "listen": "0.0.0.0:80", "admin": "[::1]:81", "danger_open_admin": true, "base_path": "/s",
             "base_url": "https://a.example", "trusted_proxies": ["10.0.0.0/8", "::1"],
             "limits": {
-                "body": 1, "head_timeout": "2ms", "body_timeout": "3s", "connections": 4, "requests": 5, "wait": "6m",
+                "body": 1, "head_timeout": "2ms", "body_timeout": "3s", "write_timeout": "10s",
+                "connections": 4, "requests": 5, "wait": "6m",
                 "rate": { "requests_per_second": 7, "burst": 8 }, "drain": "9h"
             }
         });
@@ -323,8 +328,9 @@ mod tests {
         assert_eq!(options.trusted_proxies.len(), 2);
         let limits = options.limits;
         assert_eq!((limits.body, limits.connections, limits.requests), (1, 4, 5));
-        let times = [limits.head_timeout, limits.body_timeout, limits.wait, limits.drain];
-        assert_eq!(times.map(|time| time.as_millis()), [2, 3_000, 360_000, 32_400_000]);
+        let http::Limits { head_timeout, body_timeout, write_timeout, wait, drain, .. } = limits;
+        let times = [head_timeout, body_timeout, write_timeout, wait, drain];
+        assert_eq!(times.map(|time| time.as_millis()), [2, 3_000, 10_000, 360_000, 32_400_000]);
         let rate = limits.rate.unwrap();
         assert_eq!((rate.requests_per_second.get(), rate.burst.get()), (7, 8));
     }

@@ -1,4 +1,4 @@
-//! Connections: how many, and how long one may take to say what it wants.
+//! Connections: how many, and how long one may take to say what it wants and to hear what it is told.
 
 use super::forwarded::Peer;
 use super::log::{Level, Log};
@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
+use tokio_io_timeout::TimeoutStream;
 
 /// How large the head of a request may be, in bytes.
 const HEAD: usize = 64 << 10;
@@ -62,7 +63,9 @@ pub(super) async fn serve(
             request.extensions_mut().insert(peer);
             router.call(request)
         });
-        let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(limits.write_timeout));
+        let connection = graceful.watch(http.serve_connection(TokioIo::new(Box::pin(stream)), service));
         tokio::spawn(async move {
             // A client that breaks its connection is its own business; a request that it broke is in the log.
             let _ = connection.await;

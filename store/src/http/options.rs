@@ -51,6 +51,8 @@ pub struct Limits {
     pub head_timeout: Duration,
     /// How long a request's body may take.
     pub body_timeout: Duration,
+    /// How long a client may take none of its response. After that its connection is closed.
+    pub write_timeout: Duration,
     /// How many connections there may be; more wait to be accepted.
     pub connections: usize,
     /// How many requests are handled at once; more wait.
@@ -85,6 +87,7 @@ impl Default for Limits {
             body: 8 << 20,
             head_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(30),
             connections: 1024,
             requests: 256,
             wait: Duration::from_secs(5),

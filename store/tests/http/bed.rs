@@ -73,6 +73,8 @@ impl Handle for Fake {
                 let headers = vec![("content-type", "application/json".to_owned())];
                 Response { status: 200, headers, body: Some(b"{}".to_vec()), waits, ..Response::default() }
             }
+            // More than sockets on both sides hold.
+            "/Large" => Response { status: 200, body: Some(vec![b' '; 64 << 20]), ..Response::default() },
             "/Nothing" => Response { status: 204, ..Response::default() },
             _ => Response {
                 status: 201,

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -211,6 +211,37 @@ fn so_many_connections_are_accepted() {
             assert!(timeout(MOMENT, &mut waiting).await.is_err());
             drop(first);
             assert_eq!(waiting.await?.status, 200);
+            Ok(())
+        },
+    );
+}
+
+#[test]
+fn who_does_not_read_its_response_makes_room() {
+    with(
+        |options| {
+            options.limits.connections = 1;
+            options.limits.write_timeout = MOMENT;
+        },
+        async |bed| {
+            // Who has nothing to read may wait.
+            let mut idle = Connection::open(bed.address).await?;
+            for _ in 0..2 {
+                assert_eq!(idle.send(&Request::get("/healthz")).await?.status, 200);
+                tokio::time::sleep(2 * MOMENT).await;
+            }
+            drop(idle);
+            let request = Request::get("/scim/v2/Large").bearer(&bed.token);
+            let mut deaf = TcpStream::connect(bed.address).await?;
+            deaf.write_all(&request.to_bytes()).await?;
+            let handled = async || Ok(!bed.fake.seen.lock().unwrap().is_empty());
+            eventually("the request is handled", PATIENCE, handled).await?;
+            let next = timeout(PATIENCE, send(bed.address, &Request::get("/healthz"))).await;
+            assert_eq!(next.context("expected room for another connection")??.status, 200);
+            // The rest never came.
+            let mut left = Vec::new();
+            let _ = timeout(PATIENCE, deaf.read_to_end(&mut left)).await?;
+            assert!(left.len() < 64 << 20, "{}", left.len());
             Ok(())
         },
     );
