@@ -57,6 +57,8 @@ pub(super) struct Shared<H, D> {
     pub(super) log: Arc<Log>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) started: Instant,
+    /// How many requests may wait for a change; more are answered at once, so that there are connections left for others.
+    pub(super) waits: Semaphore,
     /// Whether the server is to end.
     pub(super) stop: watch::Receiver<bool>,
 }
@@ -192,6 +194,7 @@ impl<H: Handle, D: Database> Shared<H, D> {
             if left.is_zero() || *stop.borrow() {
                 return Ok(response);
             }
+            let Ok(_waits) = self.waits.try_acquire() else { return Ok(response) };
             let told = async {
                 if changes.changed().await.is_err() {
                     std::future::pending::<()>().await;

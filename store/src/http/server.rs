@@ -103,6 +103,7 @@ impl Server {
             proxies: Proxies(options.trusted_proxies.clone()),
             rate: options.limits.rate.map(RateLimit::new),
             requests: Semaphore::new(options.limits.requests),
+            waits: Semaphore::new(options.limits.connections.div_ceil(2)),
             log: Arc::clone(&log),
             metrics,
             started: Instant::now(),

@@ -182,7 +182,7 @@ impl<D: Database> Service<D> {
         if !view.related.members {
             return Ok(false);
         }
-        let most = self.settings.pages.max_count;
+        let most = self.settings.pages.default_count;
         let is_large = self.repository.has_more_members(&context.tenant, id, most).await;
         is_large.map_err(|error| unavailable(&error))
     }

@@ -46,6 +46,27 @@ fn who_waits_for_a_change_holds_up_nobody() {
 }
 
 #[test]
+fn some_connections_are_left_for_those_who_do_not_wait() {
+    with(
+        |options| options.limits.connections = 3,
+        async |bed| {
+            let request = Request::get("/scim/v2/changes?wait=60").bearer(&bed.token);
+            let waits = || {
+                let (address, request) = (bed.address, request.clone());
+                tokio::spawn(async move { send(address, &request).await })
+            };
+            let waiting = [waits(), waits(), waits()];
+            // One of them is one too many, and is told at once that there is nothing new.
+            let answered = || waiting.iter().filter(|waiting| waiting.is_finished()).count();
+            eventually("one is answered", PATIENCE, async || Ok(answered() == 1)).await?;
+            bed.fake.entered.acquire_many(3).await?.forget();
+            assert_eq!(answered(), 1);
+            Ok(())
+        },
+    );
+}
+
+#[test]
 fn who_waits_is_answered_when_the_server_ends() {
     with(
         |_| {},

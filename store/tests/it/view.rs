@@ -42,7 +42,7 @@ fn what_is_shown_as_it_is_kept_is_what_is_shown_of_each_attribute() {
 fn a_patch_of_a_large_group_is_answered_without_it() {
     on_each(async |kind| {
         let settings =
-            Settings { pages: PageLimits { default_count: 2, max_count: 2 }, ..Settings::default() };
+            Settings { pages: PageLimits { default_count: 2, max_count: 9 }, ..Settings::default() };
         let lab = Lab::with(kind, Profile::Rfc, settings).await;
         let [one, two, three] = [lab.user("one").await, lab.user("two").await, lab.user("three").await];
         let group = lab.group("staff", &[&one]).await;

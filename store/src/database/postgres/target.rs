@@ -158,6 +158,7 @@ fn roots_in(path: &str) -> Result<RootCertStore, DatabaseError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write;
 
     #[test]
     fn far_hosts_are_spoken_to_with_tls() {
@@ -190,7 +191,7 @@ mod tests {
             match (&found, expected) {
                 (Ok(found), Ok(expected)) => assert_eq!(*found, expected, "{text}"),
                 (Err(error), Err(expected)) => {
-                    assert!(error.to_string().contains(expected), "{text}: {error}")
+                    assert!(error.to_string().contains(expected), "{text}: {error}");
                 }
                 _ => panic!("{text}: {found:?}"),
             }
@@ -199,8 +200,6 @@ mod tests {
 
     #[test]
     fn roots_must_be_there() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("roots.pem");
         let url = |path: &std::path::Path| {
             format!("host=localhost password=secret sslrootcert='{}'", path.display())
         };
@@ -208,11 +207,13 @@ mod tests {
         for (content, expected) in
             [("", "there is none"), ("x", "there is none"), (not_a_certificate, "certificate")]
         {
-            std::fs::write(&file, content).unwrap();
-            let error = Target::parse(&url(&file)).err().unwrap().to_string();
+            let mut file = tempfile::NamedTempFile::new().unwrap();
+            file.write_all(content.as_bytes()).unwrap();
+            let error = Target::parse(&url(file.path())).err().unwrap().to_string();
             assert!(error.contains("sslrootcert: ") && error.contains(expected), "{error}");
             assert!(!error.contains("secret"), "{error}");
         }
+        let folder = tempfile::tempdir().unwrap();
         let error = Target::parse(&url(&folder.path().join("none.pem"))).err().unwrap().to_string();
         assert!(error.contains("sslrootcert: ") && error.contains("none.pem"), "{error}");
     }
