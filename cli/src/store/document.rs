@@ -15,7 +15,7 @@
 //!   connections: 1024
 //!   requests: 256                # handled at once; more wait
 //!   wait: 5s
-//!   rate: { requests_per_second: 200, burst: 1000 }  # of each tenant; null: any
+//!   rate: { requests_per_second: 2000, burst: 10000 }  # of each tenant; null: any
 //!   drain: 30s                   # for requests to end after SIGTERM
 //! pages: { default: 100, max: 1000 }  # resources
 //! bulk: { max_operations: 1000, max_payload_size: 1048576 }

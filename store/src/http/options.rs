@@ -91,8 +91,9 @@ impl Default for Limits {
             connections: 1024,
             requests: 256,
             wait: Duration::from_secs(5),
-            // The most that a provider is known to send is 25 a second (Entra ID).
-            rate: rate(200, 1000),
+            // A tenth of what two cores answer, so that no tenant is in the way of others. The most that a provider is known to send is
+            // 25 a second (Entra ID), but migrations and tests send more.
+            rate: rate(2_000, 10_000),
             drain: Duration::from_secs(30),
         }
     }
