@@ -2,6 +2,7 @@
 //! judged and turned into values here; where resources are kept is somebody else's business.
 
 mod attr_path;
+mod body;
 mod bulk;
 mod caseless;
 mod catalog;
@@ -17,6 +18,7 @@ mod profile;
 mod projection;
 mod resource;
 mod resource_type;
+mod route;
 mod schema;
 mod search;
 mod sort;
@@ -24,6 +26,7 @@ mod value;
 mod version;
 
 pub use attr_path::{AttrPath, AttrPathError, is_attribute_name};
+pub use body::{check_media_type, read_body};
 pub use bulk::{
     BulkError, BulkFault, BulkLimits, BulkMethod, BulkOperation, BulkRequest, BulkResponse, BulkResult,
     BulkRun, BulkStep, BulkSuccess, BulkWork,
@@ -46,6 +49,7 @@ pub use resource::{Meta, Resource, ResourceError};
 pub use resource_type::{
     AttributeRef, Extension, ExtensionDocument, ResourceType, ResourceTypeDocument, UnresolvedPath,
 };
+pub use route::Route;
 pub use schema::{Attribute, DataType, Mutability, Returned, Schema, Uniqueness};
 pub use search::{SearchError, SearchRequest};
 pub use sort::{Sort, SortError, SortKey, SortOrder};

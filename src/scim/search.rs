@@ -3,7 +3,8 @@
 use super::filter::{Filter, FilterError, FilterSyntax};
 use super::list::{PageLimits, Paging, PagingError};
 use super::sort::SortOrder;
-use serde_json::{Map, Value as Json};
+use serde_json::{Map, Value as Json, json};
+use std::fmt::Write;
 
 /// The parameters of a search, from the query of a URL or from the body of `POST …/.search`. A GET of one resource
 /// has some of them too.
@@ -174,6 +175,65 @@ impl SearchRequest {
 }
 
 impl SearchRequest {
+    /// As the query of a URL, which [`SearchRequest::from_query`] reads as the same search.
+    pub fn to_query(&self) -> String {
+        let mut query = String::new();
+        let mut add = |name: &str, value: &str| {
+            query.push_str(if query.is_empty() { "" } else { "&" });
+            query.push_str(name);
+            query.push('=');
+            encode(value, &mut query);
+        };
+        if !self.attributes.is_empty() {
+            add(ATTRIBUTES, &self.attributes.join(","));
+        }
+        if !self.excluded_attributes.is_empty() {
+            add(EXCLUDED_ATTRIBUTES, &self.excluded_attributes.join(","));
+        }
+        for (name, value) in [(FILTER, &self.filter), (SORT_BY, &self.sort_by), (CURSOR, &self.cursor)] {
+            if let Some(value) = value {
+                add(name, value);
+            }
+        }
+        if self.sort_order != SortOrder::default() {
+            add(SORT_ORDER, self.sort_order.as_str());
+        }
+        for (name, value) in [(START_INDEX, self.start_index), (COUNT, self.count)] {
+            if let Some(value) = value {
+                add(name, &value.to_string());
+            }
+        }
+        query
+    }
+
+    /// As the body of `POST …/.search`, which [`SearchRequest::from_json`] reads as the same search.
+    pub fn to_json(&self) -> Json {
+        let mut body = Map::new();
+        let mut add = |name: &str, value: Json| body.insert(name.to_owned(), value);
+        add("schemas", json!([Self::SCHEMA]));
+        for (name, names) in
+            [(ATTRIBUTES, &self.attributes), (EXCLUDED_ATTRIBUTES, &self.excluded_attributes)]
+        {
+            if !names.is_empty() {
+                add(name, json!(names));
+            }
+        }
+        for (name, value) in [(FILTER, &self.filter), (SORT_BY, &self.sort_by), (CURSOR, &self.cursor)] {
+            if let Some(value) = value {
+                add(name, json!(value));
+            }
+        }
+        if self.sort_order != SortOrder::default() {
+            add(SORT_ORDER, json!(self.sort_order.as_str()));
+        }
+        for (name, value) in [(START_INDEX, self.start_index), (COUNT, self.count)] {
+            if let Some(value) = value {
+                add(name, json!(value));
+            }
+        }
+        Json::Object(body)
+    }
+
     /// The filter, read; held against a resource type it says what is meant.
     ///
     /// # Errors
@@ -218,6 +278,18 @@ fn parse_integer(text: &str) -> Option<i64> {
     Some(text.parse().unwrap_or(if is_negative { i64::MIN } else { i64::MAX }))
 }
 
+/// Encodes what is not unreserved (RFC 3986 section 2.3), and leaves what is common in paths and harmless in a query.
+fn encode(text: &str, encoded: &mut String) {
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~:,".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            // Writing to a String does not fail.
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+}
+
 /// Decodes as HTML forms do: `+` is a space.
 fn decode(text: &str) -> Option<String> {
     let mut decoded = Vec::with_capacity(text.len());
@@ -240,7 +312,6 @@ fn decode(text: &str) -> Option<String> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use serde_json::json;
 
     fn names(names: &[&str]) -> Vec<String> {
         names.iter().map(|name| (*name).to_owned()).collect()
@@ -354,7 +425,36 @@ mod tests {
         assert_eq!(SearchRequest::from_json(twice.as_object().unwrap()), Err(SearchError::Twice("count")));
     }
 
+    fn searches() -> impl Strategy<Value = SearchRequest> {
+        let names = || prop::collection::vec("[a-zA-Z:.]{1,8}", 0..3);
+        let text = || prop::option::of(any::<String>());
+        let order = prop::sample::select(vec![SortOrder::Ascending, SortOrder::Descending]);
+        let numbers = (any::<Option<i64>>(), any::<Option<i64>>());
+        (names(), names(), text(), prop::option::of(".{1,9}"), order, numbers, text()).prop_map(
+            |(attributes, excluded_attributes, filter, sort_by, sort_order, (start_index, count), cursor)| {
+                SearchRequest {
+                    attributes,
+                    excluded_attributes,
+                    filter,
+                    sort_by,
+                    sort_order,
+                    start_index,
+                    count,
+                    cursor,
+                }
+            },
+        )
+    }
+
     proptest! {
+        #[test]
+        fn a_search_is_written_as_it_is_read(search in searches()) {
+            let query = search.to_query();
+            prop_assert_eq!(SearchRequest::from_query(&query), Ok(search.clone()), "{}", query);
+            let body = search.to_json();
+            prop_assert_eq!(SearchRequest::from_json(body.as_object().unwrap()), Ok(search));
+        }
+
         #[test]
         fn no_query_panics(query in "[a-z%&=+0-9é]{0,40}|(filter|count|cursor)=.{0,20}") {
             let _ = SearchRequest::from_query(&query);

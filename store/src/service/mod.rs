@@ -7,7 +7,6 @@ mod exchange;
 mod list;
 mod members;
 mod represent;
-mod route;
 mod turns;
 mod view;
 mod write;
@@ -18,12 +17,10 @@ pub use members::Rest;
 use crate::database::{Database, DatabaseError, WriteError};
 use crate::repository::{Layout, Repository};
 use changes::Watchers;
-use doorward::json::{self, Limits};
 use doorward::scim::{
-    AuthenticationScheme, BulkLimits, Catalog, CursorKey, Discovery, PageLimits, ResourceType, ScimError,
-    ScimType, SearchRequest, ServiceProviderConfig, Unknown,
+    self, AuthenticationScheme, BulkLimits, Catalog, CursorKey, Discovery, PageLimits, ResourceType, Route,
+    ScimError, ScimType, SearchRequest, ServiceProviderConfig, Unknown,
 };
-use route::Route;
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
 use std::collections::HashMap;
@@ -63,9 +60,6 @@ impl Default for Settings {
         }
     }
 }
-
-/// Bodies: deep enough for schemas, and room for a group of 100,000 members.
-const BODY: Limits = Limits { depth: 16, values: 1_000_000 };
 
 /// SCIM over a repository.
 #[derive(Debug)]
@@ -111,7 +105,9 @@ impl<D: Database> Service<D> {
 
     async fn answer(&self, context: &Context, request: &Request<'_>) -> Result<Response, ScimError> {
         let route = Route::of(&self.catalog, request.path)?;
-        check_content_type(request)?;
+        if !request.body.is_empty() {
+            scim::check_media_type(request.content_type)?;
+        }
         let method = if request.method == "HEAD" { "GET" } else { request.method };
         match (method, &route) {
             ("GET", Route::Resource(resource_type, id)) => {
@@ -214,39 +210,7 @@ fn ok(body: &impl Serialize) -> Response {
 }
 
 fn body(request: &Request<'_>) -> Result<Map<String, Json>, ScimError> {
-    let body = json::parse_object(request.body, BODY)?;
-    // PostgreSQL has no texts with this character, and no identity provider sends it.
-    if request.body.windows(6).any(|octets| octets == b"\\u0000") && has_nul(&Json::Object(body.clone())) {
-        return Err(ScimError::bad_request(
-            ScimType::InvalidValue,
-            "expected no text with the character U+0000",
-        ));
-    }
-    Ok(body)
-}
-
-fn has_nul(value: &Json) -> bool {
-    match value {
-        Json::String(text) => text.contains('\0'),
-        Json::Array(items) => items.iter().any(has_nul),
-        Json::Object(members) => members.iter().any(|(name, value)| name.contains('\0') || has_nul(value)),
-        Json::Null | Json::Bool(_) | Json::Number(_) => false,
-    }
-}
-
-/// A body is SCIM or JSON (RFC 7644 section 3.1); a request that does not say is believed.
-fn check_content_type(request: &Request<'_>) -> Result<(), ScimError> {
-    let Some(found) = request.content_type.filter(|_| !request.body.is_empty()) else { return Ok(()) };
-    let media_type = found.split(|octet| *octet == b';').next().unwrap_or_default().trim_ascii();
-    let expected: [&[u8]; 2] = [b"application/scim+json", b"application/json"];
-    if expected.iter().any(|expected| media_type.eq_ignore_ascii_case(expected)) {
-        return Ok(());
-    }
-    let found = String::from_utf8_lossy(media_type);
-    Err(ScimError::new(
-        415,
-        format!("expected application/scim+json or application/json, but found {found:?}"),
-    ))
+    scim::read_body(request.body)
 }
 
 /// What a client is told if the database does not answer: nothing of what happened inside.

@@ -1,11 +1,13 @@
 //! Which resource or service a path names.
 
-use doorward::scim::{Catalog, ResourceType, ScimError};
+use super::catalog::Catalog;
+use super::error::ScimError;
+use super::resource_type::ResourceType;
 use std::sync::Arc;
 
 /// What a path names, below the base URL (RFC 7644 section 3.2).
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Route {
+pub enum Route {
     /// `/`: resources of every type.
     Root,
     /// `/.search`.
@@ -26,13 +28,16 @@ pub(super) enum Route {
     Bulk,
     /// `/Me`.
     Me,
-    /// `/changes`: not of the RFC.
+    /// `/changes`, the change feed: not of the RFC.
     Changes,
 }
 
 impl Route {
     /// What `path` names; it is still percent-encoded.
-    pub(super) fn of(catalog: &Catalog, path: &str) -> Result<Self, ScimError> {
+    ///
+    /// # Errors
+    /// 404.
+    pub fn of(catalog: &Catalog, path: &str) -> Result<Self, ScimError> {
         let missing =
             || ScimError::new(404, "expected the path of a resource or an endpoint, but found another");
         let path = path.trim_start_matches('/');
@@ -72,7 +77,7 @@ impl Route {
     }
 
     /// The methods that it has, for `Allow`.
-    pub(super) fn methods(&self) -> &'static str {
+    pub fn methods(&self) -> &'static str {
         match self {
             Self::Root
             | Self::ServiceProviderConfig
