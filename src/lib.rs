@@ -6,6 +6,7 @@
 
 pub mod authn;
 pub mod config;
+pub mod gateway;
 pub mod http;
 pub mod jose;
 pub mod json;

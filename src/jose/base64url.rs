@@ -31,6 +31,11 @@ pub fn encode(bytes: &[u8]) -> String {
     STRICT.encode(bytes)
 }
 
+/// Encodes `bytes` at the end of `text`.
+pub fn append(bytes: &[u8], text: &mut String) {
+    STRICT.encode_string(bytes, text);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -42,6 +47,13 @@ mod tests {
         for text in ["/+8", "_-8=", "_-9", "_-8\n", " _-8", "_", "_-8_\0", "ü"] {
             assert_eq!(decode(text.as_bytes()), Err(NotBase64Url), "{text:?}");
         }
+    }
+
+    #[test]
+    fn what_is_there_is_kept() {
+        let mut text = "a.".to_owned();
+        append(&[0xff, 0xef], &mut text);
+        assert_eq!(text, "a._-8");
     }
 
     proptest::proptest! {

@@ -10,9 +10,10 @@ use std::process::Command;
 const FOR_EVERYONE: [&str; 2] = ["json", "time"];
 
 /// What each module of the core may use beside itself and [`FOR_EVERYONE`]; `module::item` allows that item alone.
-const MAY_USE: [(&str, &[&str]); 11] = [
+const MAY_USE: [(&str, &[&str]); 12] = [
     ("authn", &["http", "jose", "jwt", "oauth", "oidc", "policy"]),
     ("config", &["authn", "http", "jose", "jwt", "oauth", "oidc", "policy"]),
+    ("gateway", &["authn", "http", "jose", "jwt", "oauth", "oidc", "policy", "scim"]),
     ("http", &[]),
     ("jose", &[]),
     ("json", &[]),

@@ -11,6 +11,7 @@ mod rsa;
 mod signing;
 mod spki;
 
+pub use hmac::Hs256Key;
 pub use known_answers::known_answers;
 pub use signing::{SigningKey, SigningKeyError};
 
