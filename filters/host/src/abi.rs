@@ -1,17 +1,20 @@
 //! The numbers of the proxy-wasm ABI 0.2.1 that we pass.
 
-/// Which header map a hostcall means.
+/// Which header map a hostcall means: HttpRequestHeaders, HttpResponseHeaders, HttpCallResponseHeaders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
 pub(crate) enum MapType {
-    HttpRequestHeaders = 0,
-    HttpCallResponseHeaders = 6,
+    Request = 0,
+    Response = 2,
+    CallResponse = 6,
 }
 
 /// Which buffer a hostcall means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
 pub(crate) enum BufferType {
+    HttpRequestBody = 0,
+    HttpResponseBody = 1,
     HttpCallResponseBody = 4,
     PluginConfiguration = 7,
 }
@@ -21,6 +24,7 @@ pub(crate) enum BufferType {
 #[repr(u32)]
 pub(crate) enum StreamType {
     HttpRequest = 0,
+    HttpResponse = 1,
 }
 
 /// What a metric does with what it is given.

@@ -20,6 +20,11 @@ pub fn plugin_configuration() -> Result<Vec<u8>, HostError> {
 ///
 /// Allowed in `on_http_call_response` only.
 pub(crate) fn http_call_response_body(size: usize, limit: usize) -> Result<Vec<u8>, HostError> {
+    whole(BufferType::HttpCallResponseBody, size, limit)
+}
+
+/// All that is in `buffer`, `size` bytes by the callback's word; what the host does not have is empty.
+pub(crate) fn whole(buffer: BufferType, size: usize, limit: usize) -> Result<Vec<u8>, HostError> {
     let too_large = |size| HostError::TooLarge { call: CALL, size, limit };
     if size > limit {
         return Err(too_large(size));
@@ -27,8 +32,8 @@ pub(crate) fn http_call_response_body(size: usize, limit: usize) -> Result<Vec<u
     if size == 0 {
         return Ok(Vec::new());
     }
-    let body =
-        optional(sys::get_buffer_bytes(BufferType::HttpCallResponseBody, 0, limit))?.unwrap_or_default();
+    // One byte more, so that a host that has more than it said is noticed.
+    let body = optional(sys::get_buffer_bytes(buffer, 0, limit.saturating_add(1)))?.unwrap_or_default();
     if body.len() > limit { Err(too_large(body.len())) } else { Ok(body) }
 }
 
@@ -58,5 +63,10 @@ mod tests {
             Err(HostError::TooLarge { call: CALL, size: 10, limit: 9 })
         );
         assert_eq!(http_call_response_body(0, 9), Ok(vec![]));
+        assert_eq!(
+            http_call_response_body(9, 9),
+            Err(HostError::TooLarge { call: CALL, size: 10, limit: 9 }),
+            "the host has more than it said"
+        );
     }
 }

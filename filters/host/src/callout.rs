@@ -84,7 +84,7 @@ impl HttpCallResponse {
         if num_headers == 0 {
             return Ok(None);
         }
-        let map = sys::get_header_map_pairs(MapType::HttpCallResponseHeaders)?;
+        let map = sys::get_header_map_pairs(MapType::CallResponse)?;
         match pairs::parse(&map) {
             Ok(fields) if fields.is_empty() => Ok(None),
             Ok(_) => Ok(Some(Self { map, body_size })),

@@ -47,6 +47,16 @@ pub enum Call {
     SetHeader(Vec<u8>, Vec<u8>),
     /// One more field was added.
     AddHeader(Vec<u8>, Vec<u8>),
+    /// Every field of this name was removed from the response.
+    RemoveResponseHeader(Vec<u8>),
+    /// Every field of the response of this name was replaced by one.
+    SetResponseHeader(Vec<u8>, Vec<u8>),
+    /// One more field was added to the response.
+    AddResponseHeader(Vec<u8>, Vec<u8>),
+    /// The whole body of the request was replaced.
+    ReplaceRequestBody(Vec<u8>),
+    /// The whole body of the response was replaced.
+    ReplaceResponseBody(Vec<u8>),
     /// The request was answered.
     LocalReply {
         /// HTTP status code.
@@ -60,6 +70,8 @@ pub enum Call {
     },
     /// The request of this (effective) context was let on.
     ContinueRequest(u32),
+    /// The response of this (effective) context was let on.
+    ContinueResponse(u32),
     /// The effective context was set.
     SetEffectiveContext(u32),
     /// The tick period was set, in milliseconds.
@@ -109,9 +121,12 @@ pub struct FakeHost {
     pub call_response_body: Vec<u8>,
     /// Attributes by path, segments joined by NUL.
     pub properties: BTreeMap<Vec<u8>, Vec<u8>>,
-    /// The context that request headers belong to; the requests of different contexts are different.
+    /// The context that headers and bodies belong to; the requests of different contexts are different.
     pub effective_context: u32,
     requests: BTreeMap<u32, Map>,
+    responses: BTreeMap<u32, Map>,
+    request_bodies: BTreeMap<u32, Vec<u8>>,
+    response_bodies: BTreeMap<u32, Vec<u8>>,
     call_response_headers: Map,
     shared: BTreeMap<Vec<u8>, (Vec<u8>, u32)>,
     foreign: BTreeMap<String, ForeignFunction>,
@@ -154,6 +169,40 @@ impl FakeHost {
         self.requests.get(&self.effective_context).map_or(&[], Vec::as_slice)
     }
 
+    /// Sets the response header fields of the effective context.
+    pub fn set_response_headers<N, V>(&mut self, fields: impl IntoIterator<Item = (N, V)>)
+    where
+        N: AsRef<[u8]>,
+        V: AsRef<[u8]>,
+    {
+        self.responses.insert(self.effective_context, owned(fields));
+    }
+
+    /// The response header fields of the effective context, as changed by the filter.
+    pub fn response_headers(&self) -> &[(Vec<u8>, Vec<u8>)] {
+        self.responses.get(&self.effective_context).map_or(&[], Vec::as_slice)
+    }
+
+    /// Buffers the request body of the effective context; without, the host has no such buffer.
+    pub fn set_request_body(&mut self, body: impl Into<Vec<u8>>) {
+        self.request_bodies.insert(self.effective_context, body.into());
+    }
+
+    /// The request body of the effective context, as changed by the filter.
+    pub fn request_body(&self) -> Option<&[u8]> {
+        self.request_bodies.get(&self.effective_context).map(Vec::as_slice)
+    }
+
+    /// Buffers the response body of the effective context; without, the host has no such buffer.
+    pub fn set_response_body(&mut self, body: impl Into<Vec<u8>>) {
+        self.response_bodies.insert(self.effective_context, body.into());
+    }
+
+    /// The response body of the effective context, as changed by the filter.
+    pub fn response_body(&self) -> Option<&[u8]> {
+        self.response_bodies.get(&self.effective_context).map(Vec::as_slice)
+    }
+
     /// Sets the response that `on_http_call_response` is about to read.
     pub fn set_call_response<N, V>(&mut self, fields: impl IntoIterator<Item = (N, V)>, body: Vec<u8>)
     where
@@ -190,6 +239,20 @@ impl FakeHost {
 
     fn request(&mut self) -> &mut Map {
         self.requests.entry(self.effective_context).or_default()
+    }
+
+    fn response(&mut self) -> &mut Map {
+        self.responses.entry(self.effective_context).or_default()
+    }
+
+    /// The map that a call may change.
+    fn writable(&mut self, call: &'static str, map: MapType) -> Result<&mut Map, HostError> {
+        self.status(call)?;
+        match map {
+            MapType::Request => Ok(self.request()),
+            MapType::Response => Ok(self.response()),
+            MapType::CallResponse => Err(error(call, BAD_ARGUMENT)),
+        }
     }
 
     fn metric_mut(&mut self, call: &'static str, id: u32) -> Result<&mut Metric, HostError> {
@@ -233,20 +296,19 @@ pub(crate) fn get_header_map_pairs(map: MapType) -> Result<Vec<u8>, HostError> {
     with(|host| {
         host.status("proxy_get_header_map_pairs")?;
         Ok(match map {
-            MapType::HttpRequestHeaders => serialized(host.request()),
-            MapType::HttpCallResponseHeaders => serialized(&host.call_response_headers),
+            MapType::Request => serialized(host.request()),
+            MapType::Response => serialized(host.response()),
+            MapType::CallResponse => serialized(&host.call_response_headers),
         })
     })
 }
 
 pub(crate) fn replace_header_map_value(map: MapType, name: &[u8], value: &[u8]) -> Result<(), HostError> {
     with(|host| {
-        writable("proxy_replace_header_map_value", host, map)?;
-        host.calls.push(Call::SetHeader(name.to_vec(), value.to_vec()));
-        let request = host.request();
+        let fields = host.writable("proxy_replace_header_map_value", map)?;
         // As Envoy: the first field keeps its place, further ones go.
         let mut first = true;
-        request.retain_mut(|(n, v)| {
+        fields.retain_mut(|(n, v)| {
             let same = n.eq_ignore_ascii_case(name);
             if same && first {
                 first = false;
@@ -256,36 +318,32 @@ pub(crate) fn replace_header_map_value(map: MapType, name: &[u8], value: &[u8]) 
             !same
         });
         if first {
-            request.push((name.to_ascii_lowercase(), value.to_vec()));
+            fields.push((name.to_ascii_lowercase(), value.to_vec()));
         }
+        let made = if map == MapType::Request { Call::SetHeader } else { Call::SetResponseHeader };
+        host.calls.push(made(name.to_vec(), value.to_vec()));
         Ok(())
     })
 }
 
 pub(crate) fn add_header_map_value(map: MapType, name: &[u8], value: &[u8]) -> Result<(), HostError> {
     with(|host| {
-        writable("proxy_add_header_map_value", host, map)?;
-        host.calls.push(Call::AddHeader(name.to_vec(), value.to_vec()));
-        host.request().push((name.to_ascii_lowercase(), value.to_vec()));
+        let fields = host.writable("proxy_add_header_map_value", map)?;
+        fields.push((name.to_ascii_lowercase(), value.to_vec()));
+        let made = if map == MapType::Request { Call::AddHeader } else { Call::AddResponseHeader };
+        host.calls.push(made(name.to_vec(), value.to_vec()));
         Ok(())
     })
 }
 
 pub(crate) fn remove_header_map_value(map: MapType, name: &[u8]) -> Result<(), HostError> {
     with(|host| {
-        writable("proxy_remove_header_map_value", host, map)?;
-        host.calls.push(Call::RemoveHeader(name.to_vec()));
-        host.request().retain(|(n, _)| !n.eq_ignore_ascii_case(name));
+        let fields = host.writable("proxy_remove_header_map_value", map)?;
+        fields.retain(|(n, _)| !n.eq_ignore_ascii_case(name));
+        let made = if map == MapType::Request { Call::RemoveHeader } else { Call::RemoveResponseHeader };
+        host.calls.push(made(name.to_vec()));
         Ok(())
     })
-}
-
-fn writable(call: &'static str, host: &FakeHost, map: MapType) -> Result<(), HostError> {
-    host.status(call)?;
-    match map {
-        MapType::HttpRequestHeaders => Ok(()),
-        MapType::HttpCallResponseHeaders => Err(error(call, BAD_ARGUMENT)),
-    }
 }
 
 pub(crate) fn send_local_response(
@@ -313,13 +371,52 @@ pub(crate) fn get_buffer_bytes(
     with(|host| {
         let call = "proxy_get_buffer_bytes";
         host.status(call)?;
+        let context = host.effective_context;
         let bytes = match buffer {
+            BufferType::HttpRequestBody => {
+                host.request_bodies.get(&context).ok_or_else(|| error(call, NOT_FOUND))?
+            }
+            BufferType::HttpResponseBody => {
+                host.response_bodies.get(&context).ok_or_else(|| error(call, NOT_FOUND))?
+            }
             BufferType::HttpCallResponseBody => &host.call_response_body,
             BufferType::PluginConfiguration => {
                 host.plugin_configuration.as_ref().ok_or_else(|| error(call, NOT_FOUND))?
             }
         };
         Ok(bytes.iter().skip(start).take(max_size).copied().collect())
+    })
+}
+
+pub(crate) fn set_buffer_bytes(
+    buffer: BufferType,
+    start: usize,
+    size: usize,
+    bytes: &[u8],
+) -> Result<(), HostError> {
+    with(|host| {
+        let call = "proxy_set_buffer_bytes";
+        host.status(call)?;
+        let context = host.effective_context;
+        let (body, made) = match buffer {
+            BufferType::HttpRequestBody => {
+                (host.request_bodies.get_mut(&context), Call::ReplaceRequestBody(bytes.to_vec()))
+            }
+            BufferType::HttpResponseBody => {
+                (host.response_bodies.get_mut(&context), Call::ReplaceResponseBody(bytes.to_vec()))
+            }
+            BufferType::HttpCallResponseBody | BufferType::PluginConfiguration => {
+                return Err(error(call, BAD_ARGUMENT));
+            }
+        };
+        let body = body.ok_or_else(|| error(call, NOT_FOUND))?;
+        // Envoy replaces all, or else only puts bytes in front or behind, which no filter of ours does.
+        if start != 0 || size == 0 || size < body.len() {
+            return Err(error(call, BAD_ARGUMENT));
+        }
+        *body = bytes.to_vec();
+        host.calls.push(made);
+        Ok(())
     })
 }
 
@@ -343,6 +440,7 @@ pub(crate) fn continue_stream(stream: StreamType) -> Result<(), HostError> {
         host.status("proxy_continue_stream")?;
         match stream {
             StreamType::HttpRequest => host.calls.push(Call::ContinueRequest(host.effective_context)),
+            StreamType::HttpResponse => host.calls.push(Call::ContinueResponse(host.effective_context)),
         }
         Ok(())
     })

@@ -1,4 +1,4 @@
-//! The request's header map.
+//! The header maps of a request and of its response.
 
 use crate::abi::MapType;
 use crate::pairs;
@@ -7,11 +7,19 @@ use crate::sys;
 use doorward::http::{HeaderField, HeaderMutation};
 use std::fmt;
 
+const READ: &str = "proxy_get_header_map_pairs";
+
 /// The request's header fields as the host returned them: one buffer, one hostcall, nothing copied out of it.
 ///
 /// A snapshot: [`apply`] does not change it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RequestHeaders {
+    map: Vec<u8>,
+}
+
+/// The response's header fields, as [`RequestHeaders`] are the request's. [`apply_response`] does not change them.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ResponseHeaders {
     map: Vec<u8>,
 }
 
@@ -24,7 +32,7 @@ impl RequestHeaders {
     /// [`HostError::Status`] if the host refuses. Where the context has no request, Envoy answers with no fields, which
     /// is no error here.
     pub fn read() -> Result<Self, HostError> {
-        Ok(Self { map: sys::get_header_map_pairs(MapType::HttpRequestHeaders)? })
+        Ok(Self { map: sys::get_header_map_pairs(MapType::Request)? })
     }
 
     /// Every field, pseudo-headers included, in the order received.
@@ -32,14 +40,46 @@ impl RequestHeaders {
     /// # Errors
     /// [`HostError::Malformed`] if the host's buffer is not a serialized map.
     pub fn fields(&self) -> Result<Vec<HeaderField<'_>>, HostError> {
-        pairs::parse(&self.map).map_err(|_| HostError::Malformed { call: "proxy_get_header_map_pairs" })
+        parsed(&self.map)
     }
+}
+
+impl ResponseHeaders {
+    /// Reads the header map of the response of the current (or effective) context.
+    ///
+    /// Allowed from `on_http_response_headers` until the context is deleted.
+    ///
+    /// # Errors
+    /// [`HostError::Status`] if the host refuses. Where the context has no response yet, Envoy answers with no fields,
+    /// which is no error here.
+    pub fn read() -> Result<Self, HostError> {
+        Ok(Self { map: sys::get_header_map_pairs(MapType::Response)? })
+    }
+
+    /// Every field, `:status` included, in the order received.
+    ///
+    /// # Errors
+    /// [`HostError::Malformed`] if the host's buffer is not a serialized map.
+    pub fn fields(&self) -> Result<Vec<HeaderField<'_>>, HostError> {
+        parsed(&self.map)
+    }
+}
+
+fn parsed(map: &[u8]) -> Result<Vec<HeaderField<'_>>, HostError> {
+    pairs::parse(map).map_err(|_| HostError::Malformed { call: READ })
 }
 
 impl fmt::Debug for RequestHeaders {
     /// Headers carry credentials: only their length is shown.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "RequestHeaders(<{} bytes>)", self.map.len())
+    }
+}
+
+impl fmt::Debug for ResponseHeaders {
+    /// Headers carry credentials: only their length is shown.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ResponseHeaders(<{} bytes>)", self.map.len())
     }
 }
 
@@ -53,7 +93,26 @@ impl fmt::Debug for RequestHeaders {
 pub fn apply<'m, 'r: 'm>(
     mutations: impl IntoIterator<Item = &'m HeaderMutation<'r>>,
 ) -> Result<(), HostError> {
-    let map = MapType::HttpRequestHeaders;
+    apply_to(MapType::Request, mutations)
+}
+
+/// Makes `mutations`, in order, to the response of the current (or effective) context.
+///
+/// Allowed in `on_http_response_headers`, and while the headers are held because that callback returned `Action::Pause`. Who
+/// will replace the body removes `content-length` before the headers go on.
+///
+/// # Errors
+/// As [`apply`]: those before the first that fails have been made.
+pub fn apply_response<'m, 'r: 'm>(
+    mutations: impl IntoIterator<Item = &'m HeaderMutation<'r>>,
+) -> Result<(), HostError> {
+    apply_to(MapType::Response, mutations)
+}
+
+fn apply_to<'m, 'r: 'm>(
+    map: MapType,
+    mutations: impl IntoIterator<Item = &'m HeaderMutation<'r>>,
+) -> Result<(), HostError> {
     for mutation in mutations {
         match mutation {
             HeaderMutation::Remove(name) => {
@@ -125,7 +184,36 @@ mod tests {
         let error = RequestHeaders::read().unwrap_err();
         assert_eq!(error.status(), Some(Status::BadArgument));
         let error = RequestHeaders { map: vec![1, 0, 0] }.fields().unwrap_err();
-        assert_eq!(error, HostError::Malformed { call: "proxy_get_header_map_pairs" });
+        assert_eq!(error, HostError::Malformed { call: READ });
+        assert_eq!(ResponseHeaders::read().unwrap_err().call(), READ);
+        assert!(ResponseHeaders { map: vec![1, 0, 0] }.fields().is_err());
+    }
+
+    #[test]
+    fn the_response_has_headers_of_its_own() {
+        fake::reset();
+        fake::with(|host| {
+            host.set_request_headers([("server", "request's")]);
+            host.set_response_headers([(":status", "200"), ("server", "response's"), ("x", "1")]);
+        });
+        let headers = ResponseHeaders::read().unwrap();
+        let values: Vec<_> = headers.fields().unwrap().iter().map(|field| field.value.to_vec()).collect();
+        assert_eq!(values, [&b"200"[..], b"response's", b"1"]);
+        apply_response(&[set(":status", b"404"), remove("server"), append("x", b"2")]).unwrap();
+        let owned = |name: &str, value: &str| (name.as_bytes().to_vec(), value.as_bytes().to_vec());
+        fake::with(|host| {
+            let expected = [owned(":status", "404"), owned("x", "1"), owned("x", "2")];
+            assert_eq!(host.response_headers(), expected);
+            assert_eq!(host.request_headers(), [owned("server", "request's")]);
+            let (status, not_found) = owned(":status", "404");
+            let (x, two) = owned("x", "2");
+            let expected = [
+                Call::SetResponseHeader(status, not_found),
+                Call::RemoveResponseHeader(b"server".to_vec()),
+                Call::AddResponseHeader(x, two),
+            ];
+            assert_eq!(host.calls, expected);
+        });
     }
 
     #[test]
@@ -164,6 +252,7 @@ mod tests {
         for (name, value) in [("", &b"v"[..]), ("a\n", b"v"), ("a", b"x\r\nx-admin: 1"), ("a", b"\0")] {
             let call = "proxy_replace_header_map_value";
             assert_eq!(apply(&[set(name, value)]), Err(HostError::Refused { call }), "{name:?}");
+            assert_eq!(apply_response(&[set(name, value)]), Err(HostError::Refused { call }), "{name:?}");
         }
         fake::with(|host| assert_eq!(host.calls, []));
     }
@@ -172,5 +261,7 @@ mod tests {
     fn debug_shows_no_header() {
         let shown = format!("{:?}", RequestHeaders { map: b"secret".to_vec() });
         assert_eq!(shown, "RequestHeaders(<6 bytes>)");
+        let shown = format!("{:?}", ResponseHeaders { map: b"secret".to_vec() });
+        assert_eq!(shown, "ResponseHeaders(<6 bytes>)");
     }
 }

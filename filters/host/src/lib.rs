@@ -21,6 +21,7 @@
 //! A filter must not call the default methods of [`Context`], [`RootContext`] and [`HttpContext`] that make hostcalls
 //! (`get_http_request_headers`, `send_http_response`, …): those are the SDK's wrappers. It only overrides `on_…`.
 
+pub mod body;
 pub mod buffer;
 pub mod callout;
 pub mod clock;

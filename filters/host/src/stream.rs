@@ -17,6 +17,17 @@ pub fn continue_request(context_id: u32) -> Result<(), HostError> {
     sys::continue_stream(StreamType::HttpRequest)
 }
 
+/// Lets the paused response of the context `context_id` go on, as [`continue_request`] does a request.
+///
+/// Allowed while that response is paused.
+///
+/// # Errors
+/// [`HostError::Status`] BadArgument if the context is gone.
+pub fn continue_response(context_id: u32) -> Result<(), HostError> {
+    set_effective_context(context_id)?;
+    sys::continue_stream(StreamType::HttpResponse)
+}
+
 /// Makes `context_id` the context that the hostcalls of the running callback are about: its headers, its local reply,
 /// its properties. The host forgets it when the callback returns.
 ///
@@ -54,7 +65,14 @@ mod tests {
     fn continuing_sets_the_effective_context_first() {
         fake::reset();
         continue_request(7).unwrap();
-        fake::with(|host| assert_eq!(host.calls, [Call::SetEffectiveContext(7), Call::ContinueRequest(7)]));
+        continue_response(8).unwrap();
+        let expected = [
+            Call::SetEffectiveContext(7),
+            Call::ContinueRequest(7),
+            Call::SetEffectiveContext(8),
+            Call::ContinueResponse(8),
+        ];
+        fake::with(|host| assert_eq!(host.calls, expected));
     }
 
     #[test]
@@ -62,6 +80,7 @@ mod tests {
         fake::reset();
         fake::with(|host| host.force("proxy_set_effective_context", 2));
         assert_eq!(continue_request(7).unwrap_err().status(), Some(Status::BadArgument));
+        assert_eq!(continue_response(7).unwrap_err().status(), Some(Status::BadArgument));
         assert!(with_effective_context(7, 1, || panic!("not to be run")).is_err());
         fake::with(|host| assert_eq!(host.calls, []));
     }

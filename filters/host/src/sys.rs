@@ -44,6 +44,13 @@ unsafe extern "C" {
         data: *mut *mut u8,
         size: *mut usize,
     ) -> u32;
+    fn proxy_set_buffer_bytes(
+        buffer: u32,
+        start: usize,
+        size: usize,
+        data: *const u8,
+        data_size: usize,
+    ) -> u32;
     fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
     fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
     fn proxy_continue_stream(stream: u32) -> u32;
@@ -155,6 +162,17 @@ pub(crate) fn get_buffer_bytes(
         // SAFETY: both pointers are to locals of `returned`, alive during the call.
         unsafe { proxy_get_buffer_bytes(buffer as u32, start, max_size, data, size) }
     })
+}
+
+pub(crate) fn set_buffer_bytes(
+    buffer: BufferType,
+    start: usize,
+    size: usize,
+    bytes: &[u8],
+) -> Result<(), HostError> {
+    // SAFETY: pointer and length of a live slice, which the host only reads.
+    let code = unsafe { proxy_set_buffer_bytes(buffer as u32, start, size, bytes.as_ptr(), bytes.len()) };
+    check("proxy_set_buffer_bytes", code)
 }
 
 pub(crate) fn get_current_time_nanoseconds() -> Result<u64, HostError> {
