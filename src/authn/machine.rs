@@ -11,7 +11,7 @@ use crate::jwt::VerifiedToken;
 use crate::oauth::dpop::ReplayKey;
 use crate::oauth::{Introspection, IntrospectionCall, IntrospectionMachine, TokenDigest};
 use crate::oidc::{Fetch, KeySetMachine, KeySetSource};
-use crate::policy::{Enforcement, NormalPath, ProviderId, RuleAction};
+use crate::policy::{Enforcement, NormalPath, ProviderId, Requirement, RuleAction};
 use crate::time::UnixTime;
 use std::borrow::Cow;
 use std::fmt;
@@ -100,6 +100,27 @@ pub(super) struct Progress<'r> {
     pub(super) is_alone: bool,
     /// The token that alone decides, its voucher, and its place in the provider's `locations`.
     pub(super) reusable: Option<(TokenKey<'r>, Voucher, usize)>,
+}
+
+impl<'r> Progress<'r> {
+    fn new(
+        head: RequestHead<'r>,
+        mutations: Vec<HeaderMutation<'r>>,
+        rule: usize,
+        requirement: &Requirement,
+    ) -> Self {
+        Self {
+            head,
+            mutations,
+            rule,
+            passed: Vec::new(),
+            used: Vec::new(),
+            groups_done: 0,
+            payload: Cow::Borrowed(b""),
+            is_alone: requirement.all.len() == 1,
+            reusable: None,
+        }
+    }
 }
 
 /// How a provider's tokens are verified.
@@ -237,6 +258,24 @@ impl Authn {
         }
     }
 
+    /// Starts with a request that is to be judged by the rule at a place, whatever its path is: for hosts that choose by other means. A
+    /// place without a rule is a denial.
+    pub fn begin_required<'r>(&mut self, now: UnixTime, head: RequestHead<'r>, rule: usize) -> Step<'r> {
+        let mutations = take_out_forged(&self.policy, &head);
+        match self.policy.rules.get(rule).map(|rule| &rule.action) {
+            Some(RuleAction::Require(requirement)) => {
+                let progress = Progress::new(head, mutations, rule, requirement);
+                let step = self.judge(now, rule).advance(progress);
+                report(&self.policy, rule, &head, step)
+            }
+            Some(RuleAction::Anonymous) | None => {
+                let rejection = Rejection::from(Denial::NoMatchingRule);
+                let reply = rejection.reply(&self.policy.challenge, &Offer::default());
+                Step::Decide(Decision::Reject(reply))
+            }
+        }
+    }
+
     /// Goes on with a request after its effect was performed. An outcome that does not fit the step before is a denial.
     pub fn resume<'r>(&mut self, now: UnixTime, pending: Pending<'r>, outcome: Outcome) -> Step<'r> {
         let (rule, head) = (pending.progress.rule, pending.progress.head);
@@ -305,17 +344,9 @@ fn select<'r>(policy: &AuthnPolicy, head: RequestHead<'r>) -> Result<Selected<'r
     let (rule, found) = found.ok_or(Denial::NoMatchingRule)?;
     Ok(match &found.action {
         RuleAction::Anonymous => Selected::Anonymous(Forward { mutations, ..Forward::default() }),
-        RuleAction::Require(requirement) => Selected::Required(Progress {
-            head,
-            mutations,
-            rule,
-            passed: Vec::new(),
-            used: Vec::new(),
-            groups_done: 0,
-            payload: Cow::Borrowed(b""),
-            is_alone: requirement.all.len() == 1,
-            reusable: None,
-        }),
+        RuleAction::Require(requirement) => {
+            Selected::Required(Progress::new(head, mutations, rule, requirement))
+        }
     })
 }
 

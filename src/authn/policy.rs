@@ -5,7 +5,7 @@ use super::token_cache::CacheLimits;
 use super::{BearerError, TokenLocation, bearer};
 use crate::http::RequestHead;
 use crate::jose::Algorithm;
-use crate::jwt::{ClaimRules, IssuerBinding};
+use crate::jwt::{ClaimRules, IssuerBinding, UnverifiedJwt};
 use crate::oauth::dpop::Origin;
 use crate::policy::{AnyOf, Enforcement, IdentityMapping, ManagedHeaders, ProviderId, RuleAction, Rules};
 use std::collections::HashMap;
@@ -194,6 +194,17 @@ impl AuthnPolicy {
     ) -> Result<Option<(&'r [u8], &TokenLocation)>, BearerError> {
         let found = bearer::find(head, self.locations(group))?;
         Ok(found.map(|found| (found.token, found.location)))
+    }
+
+    /// Whether `token` is a JWT that may meet a rule, by what it says of itself; nobody vouches for that. For who has several rules and
+    /// wants the one to judge by: good for choosing, never for accepting.
+    pub fn may_meet(&self, rule: usize, token: &[u8]) -> bool {
+        let Ok(jwt) = UnverifiedJwt::parse(token) else { return false };
+        let claims = jwt.unverified_claims();
+        let Ok(Some(issuer)) = claims.string("iss") else { return false };
+        let Some(group) = self.group(rule, 0) else { return false };
+        let trusted = self.find_issuer(issuer, group);
+        trusted.is_some_and(|trusted| group.check(trusted.provider, claims).is_ok())
     }
 
     /// The schemes by which a token for a rule may be sent, for challenges.

@@ -106,7 +106,7 @@ mod tests {
                 "rules[2].require.provider: invalid type: integer `7`, expected a string",
                 "rules[3].match.path.exact: invalid type: unit variant, expected newtype variant",
                 "zz: unknown field `zz`, expected one of `providers`, `rules`, `identity_headers`, `payload_header`, \
-                 `filter_state`, `challenge`, `bypass_cors_preflight`, `limits`",
+                 `filter_state`, `challenge`, `bypass_cors_preflight`, `limits`, `scim`",
             ],
         );
     }

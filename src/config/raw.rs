@@ -5,13 +5,17 @@
 //! With the feature `schema` they are the source of the JSON Schema too: the doc comments become its descriptions, so they
 //! are written for whoever edits a document, and `required` stands where `compile` reports what is missing.
 
+mod scim;
+
+pub(super) use scim::*;
+
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// A Doorward configuration: which tokens are accepted, what requests need, and what applications see.
 #[derive(Debug, Default, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(title = "Doorward", extend("required" = ["rules"])))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(title = "Doorward", extend("anyOf" = [{ "required": ["rules"] }, { "required": ["scim"] }])))]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Document {
     /// Whose tokens are accepted, by a name of your own.
@@ -32,6 +36,8 @@ pub(super) struct Document {
     pub(super) bypass_cors_preflight: bool,
     /// Bounds on what clients send and cause.
     pub(super) limits: Limits,
+    /// SCIM calls that the filter `scim-gateway` takes for a backing store. A document for that filter alone needs no `rules`.
+    pub(super) scim: Option<Scim>,
 }
 
 /// One party whose tokens are accepted: JWTs by its keys (`jwks`), or opaque tokens by asking it (`introspection`).

@@ -3,6 +3,7 @@
 
 use super::raw::Document;
 use crate::jose::Algorithm;
+use crate::scim::Profile;
 use schemars::generate::SchemaSettings;
 use schemars::transform::{Transform, transform_subschemas};
 use schemars::{Schema, SchemaGenerator, json_schema};
@@ -91,6 +92,11 @@ pub(super) fn private_key(_: &mut SchemaGenerator) -> Schema {
         "required": ["kty", "crv", "d", "x"],
         "properties": { "kty": { "enum": ["EC", "OKP"] }, "crv": { "enum": ["P-256", "Ed25519"] } },
     })
+}
+
+pub(super) fn scim_profile(_: &mut SchemaGenerator) -> Schema {
+    let names: Vec<&str> = Profile::ALL.into_iter().map(Profile::as_str).collect();
+    json_schema!({ "enum": names })
 }
 
 pub(super) fn scalar(_: &mut SchemaGenerator) -> Schema {

@@ -15,4 +15,4 @@ pub use identity::{IdentityError, IdentityHeader, IdentityMapping, ListStyle, Va
 pub use managed::ManagedHeaders;
 pub use path::{NormalPath, PathError};
 pub use requirement::{AnyOf, Enforcement, ProviderId, ProviderRequirement, Requirement, Unmet};
-pub use route::{HostPattern, PathPattern, Rule, RuleAction, RuleMatch, Rules};
+pub use route::{HostPattern, PathPattern, Rule, RuleAction, RuleMatch, Rules, host_of};

@@ -153,7 +153,7 @@ fn is_host(host: &[u8]) -> bool {
 }
 
 /// The host in `:authority`, whatever its case.
-pub(super) fn host_of(authority: &[u8]) -> &[u8] {
+pub fn host_of(authority: &[u8]) -> &[u8] {
     let host = without_port(authority);
     // A name with a dot at the end is the same name, spelled out to the root.
     host.strip_suffix(b".").unwrap_or(host)

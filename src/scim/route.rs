@@ -3,6 +3,7 @@
 use super::catalog::Catalog;
 use super::error::ScimError;
 use super::resource_type::ResourceType;
+use std::fmt::Write;
 use std::sync::Arc;
 
 /// What a path names, below the base URL (RFC 7644 section 3.2).
@@ -76,6 +77,25 @@ impl Route {
         })
     }
 
+    /// The path that names it, percent-encoded: [`Route::of`] reads it as the same.
+    pub fn to_path(&self) -> String {
+        match self {
+            Self::Root => "/".to_owned(),
+            Self::RootSearch => "/.search".to_owned(),
+            Self::Resources(resource_type) => resource_type.endpoint().to_owned(),
+            Self::Search(resource_type) => format!("{}/.search", resource_type.endpoint()),
+            Self::Resource(resource_type, id) => format!("{}/{}", resource_type.endpoint(), encoded(id)),
+            Self::ServiceProviderConfig => "/ServiceProviderConfig".to_owned(),
+            Self::ResourceTypes(None) => "/ResourceTypes".to_owned(),
+            Self::ResourceTypes(Some(name)) => format!("/ResourceTypes/{}", encoded(name)),
+            Self::Schemas(None) => "/Schemas".to_owned(),
+            Self::Schemas(Some(urn)) => format!("/Schemas/{}", encoded(urn)),
+            Self::Bulk => "/Bulk".to_owned(),
+            Self::Me => "/Me".to_owned(),
+            Self::Changes => "/changes".to_owned(),
+        }
+    }
+
     /// The methods that it has, for `Allow`.
     pub fn methods(&self) -> &'static str {
         match self {
@@ -90,6 +110,20 @@ impl Route {
             Self::Me => "",
         }
     }
+}
+
+/// A segment with percent signs: what is not unreserved (RFC 3986 section 2.3), but for the colons of URNs.
+fn encoded(segment: &str) -> String {
+    let mut encoded = String::with_capacity(segment.len());
+    for byte in segment.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~:".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            // Writing to a String does not fail.
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
 }
 
 /// A segment without its percent signs.
@@ -138,7 +172,11 @@ mod tests {
             ("/Bulk/1", None),
             ("/Nothing", None),
         ] {
-            assert_eq!(Route::of(&catalog, path).ok(), expected, "{path}");
+            let found = Route::of(&catalog, path).ok();
+            assert_eq!(found, expected, "{path}");
+            if let Some(route) = found {
+                assert_eq!(Route::of(&catalog, &route.to_path()).ok(), expected, "{path}");
+            }
         }
     }
 }

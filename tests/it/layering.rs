@@ -12,7 +12,7 @@ const FOR_EVERYONE: [&str; 2] = ["json", "time"];
 /// What each module of the core may use beside itself and [`FOR_EVERYONE`]; `module::item` allows that item alone.
 const MAY_USE: [(&str, &[&str]); 12] = [
     ("authn", &["http", "jose", "jwt", "oauth", "oidc", "policy"]),
-    ("config", &["authn", "http", "jose", "jwt", "oauth", "oidc", "policy"]),
+    ("config", &["authn", "gateway", "http", "jose", "jwt", "oauth", "oidc", "policy", "scim"]),
     ("gateway", &["authn", "http", "jose", "jwt", "oauth", "oidc", "policy", "scim"]),
     ("http", &[]),
     ("jose", &[]),
@@ -26,7 +26,7 @@ const MAY_USE: [(&str, &[&str]); 12] = [
 ];
 
 /// The only modules below `config` that read the raw document; everyone else gets what was compiled from it.
-const READ_RAW_CONFIG: [&str; 3] = ["compile", "document", "schema"];
+const READ_RAW_CONFIG: [&str; 4] = ["compile", "document", "raw", "schema"];
 
 /// Crates that do what the core must not: IO, tasks, clocks, randomness.
 const NOT_IN_THE_CORE: [&str; 17] = [

@@ -35,6 +35,7 @@
 
 mod blessed;
 mod bound;
+mod gateway;
 mod host;
 mod hostile_keys;
 mod keys;

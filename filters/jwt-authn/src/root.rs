@@ -32,7 +32,7 @@ impl Root {
 
     fn configure(&mut self) -> Result<(), HostError> {
         let text = buffer::plugin_configuration()?;
-        match Config::load(&text) {
+        match Config::load_with_rules(&text) {
             Ok(config) => {
                 let mut authn = config.into_authn(random::number());
                 authn.share_secret(proofs::shared_secret()?);

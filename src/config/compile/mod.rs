@@ -5,12 +5,18 @@ mod header;
 mod introspection;
 mod provider;
 mod rule;
+mod scim;
 
 use super::fault::{ConfigError, Faults, Path};
 use super::{document, duration, raw};
 use crate::authn::{Authn, AuthnPolicy, TrustedIssuer, Verification};
+use crate::gateway::{GatewayPolicy, SUBJECT};
 use crate::jwt::ClaimPath;
-use crate::policy::{ManagedHeaders, ProviderId};
+use crate::policy::{
+    IdentityHeader, IdentityMapping, ListStyle, ManagedHeaders, ProviderId, Rule, Rules, ValueEncoding,
+    WhenMissing,
+};
+use scim::ScimConfig;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::time::Duration;
@@ -20,21 +26,55 @@ use std::time::Duration;
 pub struct Config {
     policy: AuthnPolicy,
     verifications: Vec<Verification>,
+    scim: Option<ScimConfig>,
 }
 
 impl Config {
     /// Reads and checks a document: JSON, UTF-8.
     ///
     /// # Errors
-    /// [`ConfigError`], with every fault. What is unset denies, and what is unknown is a fault.
+    /// [`ConfigError`], with every fault. What is unset denies, and what is unknown is a fault. A document has rules, or SCIM
+    /// tenants, or both.
     pub fn load(text: &[u8]) -> Result<Self, ConfigError> {
+        Self::load_with(text, |_, _| {})
+    }
+
+    /// The same for who decides by rules: a document without any is at fault.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn load_with_rules(text: &[u8]) -> Result<Self, ConfigError> {
+        Self::load_with(text, |config, faults| {
+            if config.policy.rules.iter().next().is_none() {
+                faults.add(&Path::default().member("rules"), NO_RULES);
+            }
+        })
+    }
+
+    /// The same for a SCIM gateway: a document without `scim` is at fault.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn load_with_scim(text: &[u8]) -> Result<Self, ConfigError> {
+        Self::load_with(text, |config, faults| {
+            if config.scim.is_none() {
+                let message = "expected the tenants whose calls are taken, but found nothing";
+                faults.add(&Path::default().member("scim"), message);
+            }
+        })
+    }
+
+    fn load_with(text: &[u8], check: impl FnOnce(&Self, &mut Faults)) -> Result<Self, ConfigError> {
         let mut faults = Faults::default();
         let config = document::read(text, &mut faults).map(|document| compile(document, &mut faults));
+        let config = config.inspect(|config| check(config, &mut faults));
         match (config, faults.into_error()) {
             (Some(config), None) => Ok(config),
             (_, Some(error)) => Err(error),
             // A document that could not be read has left a fault.
-            (None, None) => Ok(Self { policy: AuthnPolicy::default(), verifications: Vec::new() }),
+            (None, None) => {
+                Ok(Self { policy: AuthnPolicy::default(), verifications: Vec::new(), scim: None })
+            }
         }
     }
 
@@ -51,6 +91,41 @@ impl Config {
     /// The machine that decides by this configuration; `seed` as for [`Authn::new`].
     pub fn into_authn(self, seed: u64) -> Authn {
         Authn::new(self.policy, self.verifications, seed)
+    }
+
+    /// Every rule, those of SCIM tenants too.
+    pub(in crate::config) fn rules(&self) -> impl Iterator<Item = &Rule> {
+        let of_tenants = self.scim.iter().flat_map(|scim| &scim.rules);
+        self.policy.rules.iter().chain(of_tenants)
+    }
+
+    /// What a SCIM gateway's decisions depend on.
+    pub fn gateway(&self) -> Option<&GatewayPolicy> {
+        self.scim.as_ref().map(|scim| &scim.policy)
+    }
+
+    /// The same, and the machine that judges the gateway's JWTs; `None` without `scim`. Its rules are those that tenants name, and it
+    /// maps no claim to a header, but the subject to an entry of its own.
+    pub fn into_gateway(self, seed: u64) -> Option<(GatewayPolicy, Authn)> {
+        let ScimConfig { policy: gateway, rules, subject } = self.scim?;
+        let subject = IdentityHeader {
+            header: SUBJECT.to_owned(),
+            claim: subject,
+            provider: None,
+            list: ListStyle::default(),
+            encoding: ValueEncoding::default(),
+            when_missing: WhenMissing::Reject,
+        };
+        let mut policy = AuthnPolicy {
+            rules: Rules::new(rules),
+            identity: IdentityMapping::default(),
+            managed: ManagedHeaders::default(),
+            filter_state: IdentityMapping { headers: vec![subject], payload_header: None },
+            bypass_cors_preflight: false,
+            ..self.policy
+        };
+        policy.challenge.realm.get_or_insert_with(|| "scim".to_owned());
+        Some((gateway, Authn::new(policy, self.verifications, seed)))
     }
 }
 
@@ -73,7 +148,11 @@ fn compile(document: raw::Document, faults: &mut Faults) -> Config {
             verifications.push(verification);
         }
     }
-    let rules = compiler.rules(&root.member("rules"), document.rules);
+    let rules = match (&document.scim, document.rules.is_empty()) {
+        (Some(_), true) => Rules::default(),
+        (Some(_), false) | (None, _) => compiler.rules(&root.member("rules"), document.rules),
+    };
+    let scim = document.scim.and_then(|scim| compiler.scim(&root.member("scim"), scim));
     let identity = compiler.identity(document.identity_headers, document.payload_header);
     compiler.check_locations(&providers, &identity);
     let filter_state = compiler.filter_state(&root.member("filter_state"), document.filter_state);
@@ -94,8 +173,11 @@ fn compile(document: raw::Document, faults: &mut Faults) -> Config {
         token_cache,
         denial_logs,
     };
-    Config { policy, verifications }
+    Config { policy, verifications, scim }
 }
+
+/// A document that decides nothing.
+pub(super) const NO_RULES: &str = "expected at least one rule: without any, every request is denied";
 
 /// The state of one compilation. Providers, rules and headers are compiled in the modules of these names.
 struct Compiler<'f> {

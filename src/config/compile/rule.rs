@@ -12,7 +12,7 @@ use serde_json::Value;
 impl Compiler<'_> {
     pub(super) fn rules(&mut self, path: &Path, raw: Vec<raw::Rule>) -> Rules {
         if raw.is_empty() {
-            self.faults.add(path, "expected at least one rule: without any, every request is denied");
+            self.faults.add(path, super::NO_RULES);
         }
         let rules = raw.into_iter().enumerate();
         Rules::new(rules.filter_map(|(index, raw)| self.rule(&path.item(index), raw)).collect())
@@ -96,7 +96,7 @@ impl Compiler<'_> {
     }
 
     /// The groups of a requirement, at least one.
-    fn requirement(&mut self, path: &Path, raw: raw::Require) -> Option<Vec<AnyOf>> {
+    pub(super) fn requirement(&mut self, path: &Path, raw: raw::Require) -> Option<Vec<AnyOf>> {
         let all = match raw.all {
             None => self.group(path, raw).into_iter().collect(),
             Some(members) => {

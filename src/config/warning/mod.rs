@@ -63,7 +63,7 @@ impl Config {
     }
 
     fn is_used(&self, id: ProviderId) -> bool {
-        self.policy().rules.iter().any(|rule| match &rule.action {
+        self.rules().any(|rule| match &rule.action {
             RuleAction::Anonymous => false,
             RuleAction::Require(requirement) => {
                 requirement.all.iter().any(|group| group.of(id).next().is_some())

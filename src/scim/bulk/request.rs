@@ -162,10 +162,18 @@ impl BulkRequest {
     /// # Errors
     /// [`BulkError`]. Operations that are at fault are no error: they fail one by one.
     pub fn parse(body: &[u8], limits: BulkLimits) -> Result<Self, BulkError> {
+        Self::from_json(&Self::read_body(body, limits)?, limits.max_operations)
+    }
+
+    /// Reads the JSON of a body, for who changes it before it is read as a request.
+    ///
+    /// # Errors
+    /// [`BulkError::TooLarge`] and [`BulkError::Json`].
+    pub fn read_body(body: &[u8], limits: BulkLimits) -> Result<Map<String, Json>, BulkError> {
         if body.len() > limits.max_payload_size {
             return Err(BulkError::TooLarge { limit: limits.max_payload_size, found: body.len() });
         }
-        Self::from_json(&json::parse_object(body, JSON_LIMITS)?, limits.max_operations)
+        Ok(json::parse_object(body, JSON_LIMITS)?)
     }
 
     /// Reads a body that is JSON already. Names of members are read in any case.

@@ -1,0 +1,291 @@
+//! What needs no database is settled here: whatever is at fault in a call is told at once, and the store gets what is clean.
+
+use super::call::{Call, Method, Operation};
+use super::credential::Grant;
+use super::policy::{GatewayPolicy, Tenant};
+use super::refusal::{Reason, Refusal};
+use crate::http::HeaderMutation;
+use crate::scim::{
+    self, BulkMethod, BulkRequest, BulkWork, Conditions, Discovery, PageLimits, Patch, Projection, Resource,
+    ResourceType, Route, ScimError, SearchRequest, Softenings, Sort, TypedFilter,
+};
+use crate::time::UnixTime;
+use serde_json::{Map, Value as Json};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// What the proxy is to send to the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Forwarding {
+    /// Changes of the request's header fields.
+    pub mutations: Vec<HeaderMutation<'static>>,
+    /// Another body; `None` leaves it as it is.
+    pub body: Option<Vec<u8>>,
+}
+
+/// What the host knows of a call beside what it says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Surroundings {
+    /// Now.
+    pub now: UnixTime,
+    /// The client's address, for the store's audit trail.
+    pub client: Option<IpAddr>,
+}
+
+/// A clean call: path and query below the base path of the store, and the body if it is another.
+struct Clean {
+    target: String,
+    body: Option<Vec<u8>>,
+}
+
+impl GatewayPolicy {
+    /// Judges a call whose caller is known, with its whole body, and says how it goes on to the store. `fresh` makes up an
+    /// `Idempotency-Key`, which must never be the same again.
+    ///
+    /// # Errors
+    /// [`Refusal`] for whatever is at fault.
+    pub fn settle(
+        &self,
+        call: &Call,
+        body: &[u8],
+        surroundings: Surroundings,
+        fresh: impl FnOnce() -> String,
+    ) -> Result<Forwarding, Refusal> {
+        let (Some(tenant), Some(actor)) = (call.tenant.and_then(|id| self.tenant(id)), &call.actor) else {
+            return Err(Refusal::new(Reason::InternalError));
+        };
+        if self.wants_certificate(call) && !call.is_certified {
+            return Err(Refusal::new(Reason::CertificateUnknown));
+        }
+        self.check_head(call)?;
+        let limit = self.body_limit(call);
+        if body.len() > limit {
+            return Err(Refusal::too_large(limit));
+        }
+        let clean = self.clean(call, tenant, body)?;
+        let target = format!("{}{}", self.store.base_path, clean.target);
+        let actor = actor.name();
+        let credential = self.store.key.seal(
+            surroundings.now,
+            &Grant {
+                issuer: &self.store.gateway,
+                tenant: &tenant.name,
+                actor: &actor,
+                profile: tenant.profile,
+                base_url: &tenant.base_url,
+                request_id: &call.request_id,
+                client: surroundings.client,
+                method: call.method.as_str(),
+                target: &target,
+            },
+        );
+        let mut mutations = Vec::with_capacity(8);
+        let set = |name: &'static str, value: String| {
+            HeaderMutation::Set(name.as_bytes().into(), value.into_bytes().into())
+        };
+        mutations.extend(call.fields.removed.iter().map(|name| HeaderMutation::Remove(name.clone().into())));
+        mutations.push(set(":path", target));
+        mutations.push(set("authorization", format!("Bearer {credential}")));
+        if !call.fields.has_request_id {
+            mutations.push(set("x-request-id", call.request_id.clone()));
+        }
+        if call.operation() == Operation::Create && call.fields.idempotency_key.is_none() {
+            mutations.push(set("idempotency-key", fresh()));
+        }
+        if clean.body.is_some() {
+            // The proxy counts it anew.
+            mutations.push(HeaderMutation::Remove(b"content-length".as_slice().into()));
+        }
+        Ok(Forwarding { mutations, body: clean.body })
+    }
+
+    fn clean(&self, call: &Call, tenant: &Tenant, body: &[u8]) -> Result<Clean, Refusal> {
+        let route = call.route.as_ref().map_err(ScimError::clone)?;
+        if !body.is_empty() {
+            scim::check_media_type(call.fields.content_type.as_deref())?;
+        }
+        let fields = &call.fields;
+        Conditions::parse(fields.if_match.as_deref(), fields.if_none_match.as_deref())
+            .map_err(ScimError::from)?;
+        let request =
+            Request { policy: self, tenant, softenings: tenant.profile.softenings(), query: &call.query };
+        let clean = match (call.method, route) {
+            (Method::Get | Method::Head, Route::Resource(resource_type, _)) => request.read(resource_type)?,
+            (Method::Get | Method::Head, Route::Resources(resource_type)) => {
+                request.list(std::slice::from_ref(resource_type))?
+            }
+            (Method::Get | Method::Head, Route::Root) => request.list(self.catalog.resource_types())?,
+            (Method::Post, Route::Search(resource_type)) => {
+                request.search(std::slice::from_ref(resource_type), body)?
+            }
+            (Method::Post, Route::RootSearch) => request.search(self.catalog.resource_types(), body)?,
+            (Method::Post, Route::Resources(resource_type)) => {
+                check_idempotency_key(fields.idempotency_key.as_deref())?;
+                request.resource(resource_type, body)?
+            }
+            (Method::Put, Route::Resource(resource_type, _)) => request.resource(resource_type, body)?,
+            (Method::Patch, Route::Resource(resource_type, _)) => request.patch(resource_type, body)?,
+            (Method::Delete, Route::Resource(..)) => (String::new(), None),
+            (Method::Post, Route::Bulk) => request.bulk(body)?,
+            (
+                Method::Get | Method::Head,
+                Route::ServiceProviderConfig | Route::ResourceTypes(_) | Route::Schemas(_),
+            ) => {
+                let search = SearchRequest::from_query(&call.query).map_err(ScimError::from)?;
+                Discovery::check(&search)?;
+                (String::new(), None)
+            }
+            // Whoever provisions has no business with the change feed.
+            (_, Route::Changes) => {
+                return Err(ScimError::new(404, "expected the path of a resource or an endpoint").into());
+            }
+            (_, Route::Me) => {
+                return Err(ScimError::new(501, "a bearer token stands for no user here").into());
+            }
+            (method, route) => {
+                let (methods, found) = (route.methods(), method.as_str());
+                let error = ScimError::new(405, format!("expected {methods}, but found {found}"));
+                return Err(Refusal { headers: vec![("allow", methods.to_owned())], ..Refusal::from(error) });
+            }
+        };
+        let (query, body) = clean;
+        let path = route.to_path();
+        let target = if query.is_empty() { path } else { format!("{path}?{query}") };
+        Ok(Clean { target, body })
+    }
+}
+
+/// A query, and a body if it is another.
+type Parts = (String, Option<Vec<u8>>);
+
+/// What requests are held against.
+struct Request<'c> {
+    policy: &'c GatewayPolicy,
+    tenant: &'c Tenant,
+    softenings: Softenings,
+    query: &'c str,
+}
+
+/// Pages are the store's to bound; what is asked for must be possible.
+const PAGES: PageLimits = PageLimits { default_count: usize::MAX, max_count: usize::MAX };
+
+impl Request<'_> {
+    fn read(&self, resource_type: &ResourceType) -> Result<Parts, ScimError> {
+        let search = SearchRequest::from_query(self.query)?;
+        Projection::new(resource_type, &search.attributes, &search.excluded_attributes)?;
+        let SearchRequest { attributes, excluded_attributes, .. } = search;
+        let search = SearchRequest { attributes, excluded_attributes, ..SearchRequest::default() };
+        Ok((search.to_query(), None))
+    }
+
+    fn list(&self, resource_types: &[Arc<ResourceType>]) -> Result<Parts, ScimError> {
+        let search = self.checked(resource_types, SearchRequest::from_query(self.query)?)?;
+        Ok((search.to_query(), None))
+    }
+
+    fn search(&self, resource_types: &[Arc<ResourceType>], body: &[u8]) -> Result<Parts, ScimError> {
+        let search = SearchRequest::from_json(&scim::read_body(body)?)?;
+        let body = to_bytes(&self.checked(resource_types, search)?.to_json())?;
+        Ok((String::new(), Some(body)))
+    }
+
+    /// The search as the RFC has it.
+    fn checked(
+        &self,
+        resource_types: &[Arc<ResourceType>],
+        mut search: SearchRequest,
+    ) -> Result<SearchRequest, ScimError> {
+        if let Some(mut filter) = search.parse_filter(&self.softenings.filter_syntax())? {
+            if let [resource_type] = resource_types {
+                filter = self.softenings.soften_filter(resource_type, filter);
+                TypedFilter::resolve(&filter, resource_type)?;
+            } else {
+                TypedFilter::resolve_each(&filter, resource_types)?;
+            }
+            search.filter = Some(filter.to_string());
+        }
+        if let Some(sort_by) = &search.sort_by {
+            Sort::resolve_each(sort_by, search.sort_order, resource_types)?;
+        }
+        for resource_type in resource_types {
+            Projection::new(resource_type, &search.attributes, &search.excluded_attributes)?;
+        }
+        search.paging(PAGES)?;
+        Ok(search)
+    }
+
+    fn resource(&self, resource_type: &Arc<ResourceType>, body: &[u8]) -> Result<Parts, ScimError> {
+        let (query, _) = self.read(resource_type)?;
+        let mut members = scim::read_body(body)?;
+        self.soften_resource(resource_type, &mut members);
+        Resource::parse(resource_type, &members, self.tenant.unknown)?;
+        Ok((query, self.rewritten(members)?))
+    }
+
+    fn patch(&self, resource_type: &Arc<ResourceType>, body: &[u8]) -> Result<Parts, ScimError> {
+        let (query, _) = self.read(resource_type)?;
+        let mut members = scim::read_body(body)?;
+        self.softenings.soften_patch(resource_type, &mut members);
+        Patch::parse(resource_type, &members, &self.softenings.patch_rules(self.tenant.unknown))?;
+        Ok((query, self.rewritten(members)?))
+    }
+
+    /// Operations that are at fault fail one by one, each with its own response: that is the store's to write.
+    fn bulk(&self, body: &[u8]) -> Result<Parts, ScimError> {
+        let mut members = BulkRequest::read_body(body, self.policy.bulk)?;
+        let request = BulkRequest::from_json(&members, self.policy.bulk.max_operations)?;
+        let operations = members.iter_mut().find(|(name, _)| name.eq_ignore_ascii_case("Operations"));
+        let operations = operations.and_then(|(_, operations)| operations.as_array_mut());
+        for (json, operation) in operations.into_iter().flatten().zip(request.operations) {
+            if let (Json::Object(json), Ok(work)) = (json, operation.work) {
+                self.soften_operation(json, work);
+            }
+        }
+        Ok((String::new(), self.rewritten(members)?))
+    }
+
+    fn soften_operation(&self, operation: &mut Map<String, Json>, work: BulkWork) {
+        let Ok(route) = Route::of(&self.policy.catalog, &work.path) else { return };
+        let mut data = work.data;
+        match (work.method, &route) {
+            (BulkMethod::Post, Route::Resources(resource_type))
+            | (BulkMethod::Put, Route::Resource(resource_type, _)) => {
+                self.soften_resource(resource_type, &mut data);
+            }
+            (BulkMethod::Patch, Route::Resource(resource_type, _)) => {
+                self.softenings.soften_patch(resource_type, &mut data);
+            }
+            _ => return,
+        }
+        operation.retain(|name, _| !name.eq_ignore_ascii_case("data"));
+        operation.insert("data".to_owned(), Json::Object(data));
+    }
+
+    fn soften_resource(&self, resource_type: &ResourceType, members: &mut Map<String, Json>) {
+        self.softenings.soften_resource(resource_type, members);
+    }
+
+    /// The body as it is now; `None` if nothing can have changed it.
+    fn rewritten(&self, members: Map<String, Json>) -> Result<Option<Vec<u8>>, ScimError> {
+        if self.softenings.iter().next().is_none() {
+            return Ok(None);
+        }
+        to_bytes(&Json::Object(members)).map(Some)
+    }
+}
+
+fn to_bytes(body: &Json) -> Result<Vec<u8>, ScimError> {
+    serde_json::to_vec(body).map_err(|error| ScimError::new(500, error.to_string()))
+}
+
+/// The longest `Idempotency-Key`, in bytes.
+const LONGEST_KEY: usize = 255;
+
+fn check_idempotency_key(key: Option<&[u8]>) -> Result<(), ScimError> {
+    let is_plain =
+        |key: &[u8]| !key.is_empty() && key.len() <= LONGEST_KEY && key.iter().all(u8::is_ascii_graphic);
+    if key.is_none_or(is_plain) {
+        return Ok(());
+    }
+    Err(ScimError::new(400, "Idempotency-Key: expected 1 to 255 printable ASCII characters"))
+}
