@@ -132,7 +132,8 @@ fn each_dependency_stays_behind_its_wrapper() {
         );
     };
     check("proxy-wasm", &["doorward-host"]);
-    check("doorward-host", &["doorward-jwt-authn", "doorward-backends"]);
+    check("doorward-host", &["doorward-effects", "doorward-jwt-authn", "doorward-backends"]);
+    check("doorward-effects", &["doorward-jwt-authn"]);
     let native = [
         "doorward-cli",
         "doorward-e2e",
@@ -145,6 +146,18 @@ fn each_dependency_stays_behind_its_wrapper() {
     check("tokio", &native);
     check("hyper", &native);
     assert!(dependents("doorward-jwt-authn").is_empty(), "filters do not know each other");
+}
+
+#[test]
+fn filters_rest_on_the_core_the_hostcalls_and_the_effects() {
+    for (package, may_use) in [
+        ("doorward-host", &["doorward"][..]),
+        ("doorward-effects", &["doorward", "doorward-host"]),
+        ("doorward-jwt-authn", &["doorward", "doorward-effects", "doorward-host"]),
+    ] {
+        let ours = dependencies(package).into_iter().filter(|name| name.starts_with("doorward"));
+        assert_eq!(ours.collect::<Vec<_>>(), may_use, "{package}");
+    }
 }
 
 fn cargo(arguments: &[&str]) -> String {
@@ -167,19 +180,27 @@ fn linked_crates(package: &str, target: &str) -> BTreeSet<String> {
 
 /// The members of the workspace that name `dependency` in their manifest, in any section.
 fn dependents(dependency: &str) -> BTreeSet<String> {
+    let members = members().into_iter().filter(|(_, dependencies)| dependencies.contains(dependency));
+    members.map(|(name, _)| name).collect()
+}
+
+/// What a member of the workspace names in its manifest, in any section.
+fn dependencies(package: &str) -> BTreeSet<String> {
+    let found = members().into_iter().find(|(name, _)| name == package);
+    found.unwrap_or_else(|| panic!("expected {package} in the workspace")).1
+}
+
+/// The members of the workspace, and what each names in its manifest.
+fn members() -> Vec<(String, BTreeSet<String>)> {
     let metadata = cargo(&["metadata", "--format-version", "1", "--no-deps", "--locked"]);
     let metadata: Value = serde_json::from_str(&metadata).unwrap();
-    let names = |package: &Value| -> Vec<Value> {
-        package["dependencies"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|dependency| dependency["name"].clone())
-            .collect()
-    };
+    let name = |named: &Value| named["name"].as_str().unwrap().to_owned();
     let packages = metadata["packages"].as_array().unwrap().iter();
-    let dependents = packages.filter(|package| names(package).contains(&Value::from(dependency)));
-    dependents.map(|package| package["name"].as_str().unwrap().to_owned()).collect()
+    packages
+        .map(|package| {
+            (name(package), package["dependencies"].as_array().unwrap().iter().map(name).collect())
+        })
+        .collect()
 }
 
 /// One file of the core.

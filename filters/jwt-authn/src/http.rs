@@ -1,6 +1,7 @@
 //! One request.
 
-use crate::gate::{self, Gate, Passage};
+use crate::gate::{self, Gate};
+use doorward_effects::{Gate as _, Passage};
 use doorward_host::{Action, Context, HttpContext};
 use std::cell::RefCell;
 use std::rc::Rc;

@@ -1,17 +1,11 @@
 //! Envoy HTTP filter: validates JWTs and sets identity headers.
 //!
-//! Registration only. What is decided is the core's; what is performed is in `gate`; the proxy's callbacks come in at
-//! `root` and `http`.
+//! Registration only. What is decided is the core's; how it comes to a decision is in `doorward_effects`; what is performed of it is
+//! in `gate`; the proxy's callbacks come in at `root` and `http`.
 
-mod backend;
-mod callout;
 mod gate;
 mod http;
-mod introspection;
-mod journal;
-mod keys;
 mod metrics;
-mod proofs;
 mod root;
 #[cfg(test)]
 mod tests;

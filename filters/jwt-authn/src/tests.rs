@@ -6,9 +6,6 @@
 )]
 
 use crate::root::Root;
-use doorward::authn::{ProofRecord, ProofStanding};
-use doorward::oauth::dpop::ReplayKey;
-use doorward::time::UnixTime;
 use doorward_host::fake::{self, Call};
 use doorward_host::{Action, Context, HttpContext, RootContext};
 use std::cell::Cell;
@@ -474,26 +471,6 @@ fn an_answer_that_does_not_come_is_not_the_clients_fault() {
     expect_denied(Action::Pause, 503, "doorward_introspection_unavailable");
     root.on_tick();
     fake::with(|host| assert_eq!(host.metric("doorward.jwt_authn.introspection.joe.failed"), [2]));
-}
-
-#[test]
-fn the_secret_is_the_same_on_all_workers_and_proofs_are_remembered_by_all() {
-    fake::reset();
-    let secret = crate::proofs::shared_secret().unwrap();
-    assert_eq!(crate::proofs::shared_secret().unwrap(), secret);
-    assert_ne!(secret, [0; 32]);
-    let at = UnixTime::from_secs;
-    let record =
-        |bucket, id, until| ProofRecord { key: ReplayKey { bucket, id: [id; 12] }, until: at(until) };
-    let standing = |record, now| crate::proofs::record(record, at(now)).unwrap();
-    assert_eq!(standing(record(1, 1, 60), 0), ProofStanding::Fresh);
-    assert_eq!(standing(record(1, 1, 60), 1), ProofStanding::Seen);
-    assert_eq!(standing(record(2, 1, 60), 1), ProofStanding::Fresh);
-    assert_eq!(standing(record(1, 2, 60), 1), ProofStanding::Fresh);
-    fake::with(|host| host.force("proxy_set_shared_data", 8));
-    assert_eq!(standing(record(1, 3, 60), 1), ProofStanding::Full, "others write all the time");
-    fake::with(|host| host.force("proxy_set_shared_data", 10));
-    assert!(crate::proofs::record(record(1, 3, 60), at(1)).is_err());
 }
 
 /// RFC 7519 has no signature here: an opaque token, so that claims can be any.

@@ -40,3 +40,30 @@ pub(crate) fn record(record: ProofRecord, now: UnixTime) -> Result<ProofStanding
     }
     Ok(ProofStanding::Full)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use doorward::oauth::dpop::ReplayKey;
+    use doorward_host::fake;
+
+    #[test]
+    fn the_secret_is_the_same_on_all_workers_and_proofs_are_remembered_by_all() {
+        fake::reset();
+        let secret = shared_secret().unwrap();
+        assert_eq!(shared_secret().unwrap(), secret);
+        assert_ne!(secret, [0; 32]);
+        let at = UnixTime::from_secs;
+        let record =
+            |bucket, id, until| ProofRecord { key: ReplayKey { bucket, id: [id; 12] }, until: at(until) };
+        let standing = |record, now| super::record(record, at(now)).unwrap();
+        assert_eq!(standing(record(1, 1, 60), 0), ProofStanding::Fresh);
+        assert_eq!(standing(record(1, 1, 60), 1), ProofStanding::Seen);
+        assert_eq!(standing(record(2, 1, 60), 1), ProofStanding::Fresh);
+        assert_eq!(standing(record(1, 2, 60), 1), ProofStanding::Fresh);
+        fake::with(|host| host.force("proxy_set_shared_data", 8));
+        assert_eq!(standing(record(1, 3, 60), 1), ProofStanding::Full, "others write all the time");
+        fake::with(|host| host.force("proxy_set_shared_data", 10));
+        assert!(super::record(record(1, 3, 60), at(1)).is_err());
+    }
+}
