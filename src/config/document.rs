@@ -7,6 +7,7 @@ use super::fault::{Faults, Path};
 use super::raw::Document;
 use crate::json::located::{self, Step};
 use crate::json::{self, Limits};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 /// Room for thousands of rules and issuers.
@@ -17,14 +18,23 @@ const MAX_FAULTS: usize = 100;
 /// Reads the document. What is returned lacks the members at fault.
 pub(super) fn read(text: &[u8], faults: &mut Faults) -> Option<Document> {
     let parsed = json::parse_object(text, LIMITS);
-    let mut value = Value::Object(faults.check(&Path::default(), parsed)?);
+    let value = Value::Object(faults.check(&Path::default(), parsed)?);
+    read_part(&Path::default(), value, faults)
+}
+
+/// Reads a part of the document, which is at `path`.
+pub(super) fn read_part<T: DeserializeOwned>(
+    path: &Path,
+    mut value: Value,
+    faults: &mut Faults,
+) -> Option<T> {
     let mut removed = Removed::default();
     for _ in 0..MAX_FAULTS {
         let (steps, error) = match located::read(&value) {
-            Ok(document) => return Some(document),
+            Ok(part) => return Some(part),
             Err(fault) => fault,
         };
-        faults.add(&removed.original_path(&steps), error);
+        faults.add(&removed.original_path(path, &steps), error);
         if !removed.remove(&mut value, &steps) {
             break;
         }
@@ -37,8 +47,8 @@ pub(super) fn read(text: &[u8], faults: &mut Faults) -> Option<Document> {
 struct Removed(Vec<(Vec<Step>, usize)>);
 
 impl Removed {
-    fn original_path(&self, steps: &[Step]) -> Path {
-        let mut path = Path::default();
+    fn original_path(&self, start: &Path, steps: &[Step]) -> Path {
+        let mut path = start.clone();
         for (at, step) in steps.iter().enumerate() {
             path = match step {
                 Step::Member(name) => path.member(name),

@@ -37,7 +37,9 @@ pub(super) struct Document {
     /// Bounds on what clients send and cause.
     pub(super) limits: Limits,
     /// SCIM calls that the filter `scim-gateway` takes for a backing store. A document for that filter alone needs no `rules`.
-    pub(super) scim: Option<Scim>,
+    // Kept as JSON, so that a filter that has nothing to do with it need not hold what reads it.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Scim>"))]
+    pub(super) scim: Option<Value>,
 }
 
 /// One party whose tokens are accepted: JWTs by its keys (`jwks`), or opaque tokens by asking it (`introspection`).

@@ -93,11 +93,15 @@ struct Line<'l> {
     #[serde(skip_serializing_if = "Option::is_none")]
     trace_id: Option<&'l str>,
     duration_ms: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    suppressed: Option<u64>,
 }
 
 impl GatewayPolicy {
     /// The line. It has no token, no query and no body in it, and of persons what the configuration allows.
-    pub fn audit_line(&self, call: &Call, ending: &Ending) -> String {
+    ///
+    /// `suppressed` is how many went before it and were not written.
+    pub fn audit_line(&self, call: &Call, ending: &Ending, suppressed: u64) -> String {
         let target = call.target().map(|id| match self.personal {
             Personal::Masked if !is_uuid(id) => masked(id),
             Personal::Masked | Personal::Plain => id.to_owned(),
@@ -116,6 +120,7 @@ impl GatewayPolicy {
             request_id: &call.request_id,
             trace_id: call.trace_id.as_deref(),
             duration_ms: ending.duration.as_secs_f64() * 1000.0,
+            suppressed: (suppressed > 0).then_some(suppressed),
         };
         serde_json::to_string(&line).unwrap_or_default()
     }

@@ -105,6 +105,11 @@ impl GatewayPolicy {
             scim::check_media_type(call.fields.content_type.as_deref())?;
         }
         let fields = &call.fields;
+        let has_body = matches!(call.method, Method::Post | Method::Put | Method::Patch);
+        if !has_body && !body.is_empty() {
+            let method = call.method.as_str();
+            return Err(ScimError::new(400, format!("expected no body with {method}")).into());
+        }
         Conditions::parse(fields.if_match.as_deref(), fields.if_none_match.as_deref())
             .map_err(ScimError::from)?;
         let request =

@@ -412,7 +412,7 @@ fn actors_have_buckets_of_their_own() {
     });
     let bucket = |path, token| {
         let (call, _) = bed.begin(&get(path, token));
-        bed.policy.bucket(&call, &[7; 32])
+        bed.policy.bucket(&call)
     };
     let (acme, common) = bucket("/tenants/acme/scim/v2/Users", "Bearer acme-token").unwrap();
     let (beta, own) = bucket("/tenants/beta/scim/v2/Users", "Bearer beta-token").unwrap();
@@ -547,7 +547,7 @@ fn audit_lines_mask_persons() {
     let bed = bed();
     let line = |path: &str, ending: &Ending| -> Json {
         let (call, _) = bed.begin(&get(path, "Bearer acme-token"));
-        serde_json::from_str(&bed.policy.audit_line(&call, ending)).unwrap()
+        serde_json::from_str(&bed.policy.audit_line(&call, ending, 0)).unwrap()
     };
     let done = Ending { status: 200, reason: None, scim_type: None, duration: Duration::from_micros(1_500) };
     assert_eq!(

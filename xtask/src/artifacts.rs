@@ -33,12 +33,28 @@ pub(crate) const EXPORTS: [&str; 8] = [
     "proxy_on_delete",
 ];
 
-const FILTERS: [Filter; 1] = [Filter {
-    package: "doorward-jwt-authn",
-    module: "jwt_authn.wasm",
-    file: "jwt-authn.wasm",
-    callbacks: &["proxy_on_request_headers", "proxy_on_tick", "proxy_on_http_call_response"],
-}];
+const FILTERS: [Filter; 2] = [
+    Filter {
+        package: "doorward-jwt-authn",
+        module: "jwt_authn.wasm",
+        file: "jwt-authn.wasm",
+        callbacks: &["proxy_on_request_headers", "proxy_on_tick", "proxy_on_http_call_response"],
+    },
+    Filter {
+        package: "doorward-scim-gateway",
+        module: "scim_gateway.wasm",
+        file: "scim-gateway.wasm",
+        callbacks: &[
+            "proxy_on_request_headers",
+            "proxy_on_request_body",
+            "proxy_on_request_trailers",
+            "proxy_on_response_headers",
+            "proxy_on_log",
+            "proxy_on_tick",
+            "proxy_on_http_call_response",
+        ],
+    },
+];
 
 /// The filter that only tests load.
 const BACKENDS: Filter = Filter {

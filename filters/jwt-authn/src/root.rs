@@ -3,8 +3,8 @@
 use crate::gate::Gate;
 use crate::http::Http;
 use doorward::config::Config;
-use doorward_effects::{keep, take_answer};
-use doorward_host::{Context, ContextType, HostError, HttpContext, RootContext, buffer, random};
+use doorward_effects::{keep, read_configuration, take_answer};
+use doorward_host::{Context, ContextType, HostError, HttpContext, RootContext, random};
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -21,28 +21,11 @@ impl Root {
     }
 
     fn configure(&mut self) -> Result<(), HostError> {
-        let text = buffer::plugin_configuration()?;
-        match Config::load_with_rules(&text) {
-            Ok(config) => {
-                let gate = Gate::new(self.id, config.into_authn(random::number()), &text)?;
-                self.gate = Some(Rc::new(RefCell::new(gate)));
-                Ok(())
-            }
-            Err(error) => {
-                log::error!(
-                    "the configuration has {} fault(s); the filter does not load",
-                    error.faults().len()
-                );
-                for fault in error.faults() {
-                    log::error!("configuration: {fault}");
-                }
-                if !text.trim_ascii_start().starts_with(b"{") {
-                    // Envoy hands over a google.protobuf.Struct as protobuf, not as JSON.
-                    log::error!("configuration: expected JSON text in a google.protobuf.StringValue");
-                }
-                Ok(())
-            }
+        if let Some((config, text)) = read_configuration(Config::load_with_rules)? {
+            let gate = Gate::new(self.id, config.into_authn(random::number()), &text)?;
+            self.gate = Some(Rc::new(RefCell::new(gate)));
         }
+        Ok(())
     }
 
     /// Has the gate do something, if there is one. It is borrowed for the length of one callback, and callbacks do not nest.

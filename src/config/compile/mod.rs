@@ -17,6 +17,7 @@ use crate::policy::{
     WhenMissing,
 };
 use scim::ScimConfig;
+use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::time::Duration;
@@ -36,19 +37,23 @@ impl Config {
     /// [`ConfigError`], with every fault. What is unset denies, and what is unknown is a fault. A document has rules, or SCIM
     /// tenants, or both.
     pub fn load(text: &[u8]) -> Result<Self, ConfigError> {
-        Self::load_with(text, |_, _| {})
+        Self::load_with(text, |compiler, path, value| compiler.scim(path, value), |_, _| {})
     }
 
-    /// The same for who decides by rules: a document without any is at fault.
+    /// The same for who decides by rules: a document without any is at fault, and `scim` is not looked at.
     ///
     /// # Errors
     /// [`ConfigError`].
     pub fn load_with_rules(text: &[u8]) -> Result<Self, ConfigError> {
-        Self::load_with(text, |config, faults| {
-            if config.policy.rules.iter().next().is_none() {
-                faults.add(&Path::default().member("rules"), NO_RULES);
-            }
-        })
+        Self::load_with(
+            text,
+            |_, _, _| None,
+            |config, faults| {
+                if config.policy.rules.iter().next().is_none() {
+                    faults.add(&Path::default().member("rules"), NO_RULES);
+                }
+            },
+        )
     }
 
     /// The same for a SCIM gateway: a document without `scim` is at fault.
@@ -56,17 +61,26 @@ impl Config {
     /// # Errors
     /// [`ConfigError`].
     pub fn load_with_scim(text: &[u8]) -> Result<Self, ConfigError> {
-        Self::load_with(text, |config, faults| {
-            if config.scim.is_none() {
-                let message = "expected the tenants whose calls are taken, but found nothing";
-                faults.add(&Path::default().member("scim"), message);
-            }
-        })
+        Self::load_with(
+            text,
+            |compiler, path, value| compiler.scim(path, value),
+            |config, faults| {
+                if config.scim.is_none() {
+                    let message = "expected the tenants whose calls are taken, but found nothing";
+                    faults.add(&Path::default().member("scim"), message);
+                }
+            },
+        )
     }
 
-    fn load_with(text: &[u8], check: impl FnOnce(&Self, &mut Faults)) -> Result<Self, ConfigError> {
+    fn load_with(
+        text: &[u8],
+        scim: impl FnOnce(&mut Compiler<'_>, &Path, Value) -> Option<ScimConfig>,
+        check: impl FnOnce(&Self, &mut Faults),
+    ) -> Result<Self, ConfigError> {
         let mut faults = Faults::default();
-        let config = document::read(text, &mut faults).map(|document| compile(document, &mut faults));
+        let document = document::read(text, &mut faults);
+        let config = document.map(|document| compile(document, scim, &mut faults));
         let config = config.inspect(|config| check(config, &mut faults));
         match (config, faults.into_error()) {
             (Some(config), None) => Ok(config),
@@ -129,7 +143,11 @@ impl Config {
     }
 }
 
-fn compile(document: raw::Document, faults: &mut Faults) -> Config {
+fn compile(
+    document: raw::Document,
+    scim: impl FnOnce(&mut Compiler<'_>, &Path, Value) -> Option<ScimConfig>,
+    faults: &mut Faults,
+) -> Config {
     let root = Path::default();
     let mut compiler =
         Compiler { faults, ids: BTreeMap::new(), introspected: Vec::new(), issuers: HashMap::new() };
@@ -152,7 +170,7 @@ fn compile(document: raw::Document, faults: &mut Faults) -> Config {
         (Some(_), true) => Rules::default(),
         (Some(_), false) | (None, _) => compiler.rules(&root.member("rules"), document.rules),
     };
-    let scim = document.scim.and_then(|scim| compiler.scim(&root.member("scim"), scim));
+    let scim = document.scim.and_then(|value| scim(&mut compiler, &root.member("scim"), value));
     let identity = compiler.identity(document.identity_headers, document.payload_header);
     compiler.check_locations(&providers, &identity);
     let filter_state = compiler.filter_state(&root.member("filter_state"), document.filter_state);

@@ -2,7 +2,7 @@
 
 use super::Compiler;
 use crate::config::fault::Path;
-use crate::config::raw;
+use crate::config::{document, raw};
 use crate::gateway::{
     ClientCertificate, CredentialKey, GatewayPolicy, Personal, Rate, Sites, StaticToken, StaticTokens,
     StoreLink, Tenant, TenantId, is_name,
@@ -35,7 +35,8 @@ pub(in crate::config) struct ScimConfig {
 }
 
 impl Compiler<'_> {
-    pub(super) fn scim(&mut self, path: &Path, raw: raw::Scim) -> Option<ScimConfig> {
+    pub(super) fn scim(&mut self, path: &Path, value: Value) -> Option<ScimConfig> {
+        let raw: raw::Scim = document::read_part(path, value, self.faults)?;
         let catalog = self.catalog(path, &raw.schemas, &raw.resource_types);
         let store_path = path.member("store");
         let store = self.faults.expect(&store_path, raw.store, "the store that calls go to");

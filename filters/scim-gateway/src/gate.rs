@@ -1,0 +1,349 @@
+//! Performs what the core decides about calls.
+
+use crate::call::{InFlight, Stage};
+use crate::metrics::{Calls, PREFIX};
+use doorward::authn::Authn;
+use doorward::authn::decision::{Decision, Forward};
+use doorward::gateway::{Admission, Answer, Ending, GatewayPolicy, Reason, Refusal, Surroundings};
+use doorward::http::RequestHead;
+use doorward::oauth::certificate_digest;
+use doorward::time::UnixTime;
+use doorward_effects::{Authenticator, Journal, Judgement, Passage};
+use doorward_host::clock::Stopwatch;
+use doorward_host::headers::{self, RequestHeaders, ResponseHeaders};
+use doorward_host::{Action, HostError, body, clock, property, random, reply, shared_data};
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// Buckets in shared data are this and a number.
+const BUCKET: &str = "doorward.scim.bucket";
+/// A bucket is changed by one worker at a time. Who loses this often meets a flood, and is one of it.
+const MAX_TRIES: usize = 64;
+
+/// The calls of one plugin configuration on one worker.
+pub(crate) struct Gate {
+    policy: GatewayPolicy,
+    authenticator: Authenticator,
+    calls: HashMap<u32, InFlight>,
+    counts: Calls,
+    journal: Journal,
+}
+
+impl Gate {
+    pub(crate) fn new(
+        root_id: u32,
+        policy: GatewayPolicy,
+        authn: Authn,
+        configuration: &[u8],
+    ) -> Result<Self, HostError> {
+        let authenticator = Authenticator::new(root_id, authn, configuration, PREFIX)?;
+        let (counts, journal) = (Calls::default(), Journal::default());
+        Ok(Self { policy, authenticator, calls: HashMap::new(), counts, journal })
+    }
+
+    /// Takes a call by its head.
+    pub(crate) fn begin(&mut self, id: u32, end_of_stream: bool) -> Passage {
+        let passage = self.try_begin(id, end_of_stream);
+        self.or_fail(id, passage)
+    }
+
+    fn try_begin(&mut self, id: u32, end_of_stream: bool) -> Result<Passage, HostError> {
+        let (now, watch) = (clock::now()?, Stopwatch::start()?);
+        let received = RequestHeaders::read()?;
+        let fields = received.fields()?;
+        let head = RequestHead::new(&fields);
+        let fresh = fresh()?;
+        let (call, admission) = self.policy.begin(self.authenticator.policy(), now, &head, || fresh);
+        self.calls.insert(id, InFlight::new(call, watch, end_of_stream));
+        match admission {
+            Admission::Refused(refusal) => Ok(self.refuse(id, &refusal)),
+            Admission::Judge(rule) => self.judge(id, now, &head, rule),
+            Admission::Known => self.admit_known(id, now),
+        }
+    }
+
+    /// Has a JWT judged.
+    fn judge(
+        &mut self,
+        id: u32,
+        now: UnixTime,
+        head: &RequestHead<'_>,
+        rule: usize,
+    ) -> Result<Passage, HostError> {
+        let begin = |authn: &mut Authn| authn.begin_required(now, *head, rule);
+        let decision = match self.authenticator.judge(id, now, begin)? {
+            Judgement::Decided(decision) => decision,
+            Judgement::Waits => {
+                self.set_stage(id, Stage::Judging(rule));
+                return Ok(Passage::Waiting);
+            }
+        };
+        match decision {
+            Decision::Forward(forward) => self.take_subject(id, now, rule, &forward),
+            Decision::Reject(reply) => Ok(self.refuse(id, &Refusal::of_token(&reply))),
+        }
+    }
+
+    fn take_subject(
+        &mut self,
+        id: u32,
+        now: UnixTime,
+        rule: usize,
+        forward: &Forward<'_>,
+    ) -> Result<Passage, HostError> {
+        // Where the token was, nothing is left of it.
+        headers::apply(forward.all())?;
+        let Some(in_flight) = self.calls.get_mut(&id) else { return Ok(Passage::Waiting) };
+        match self.policy.admit_subject(&mut in_flight.call, rule, &forward.state) {
+            Ok(()) => self.admit_known(id, now),
+            Err(refusal) => Ok(self.refuse(id, &refusal)),
+        }
+    }
+
+    /// Goes on with a call whose caller is known, but for a certificate.
+    fn admit_known(&mut self, id: u32, now: UnixTime) -> Result<Passage, HostError> {
+        let Some(in_flight) = self.calls.get_mut(&id) else { return Ok(Passage::Waiting) };
+        in_flight.stage = Stage::Reading;
+        if self.policy.wants_certificate(&in_flight.call) {
+            let shown = client_certificate()?;
+            if let Err(refusal) = self.policy.admit_certificate(&mut in_flight.call, shown) {
+                return Ok(self.refuse(id, &refusal));
+            }
+        }
+        if let Some(wait) = self.take_from_bucket(id, now)? {
+            return Ok(self.refuse(id, &Refusal::limited(wait)));
+        }
+        let Some(in_flight) = self.calls.get(&id) else { return Ok(Passage::Waiting) };
+        let whole = in_flight.body.is_whole;
+        match self.policy.check_head(&in_flight.call) {
+            Err(refusal) => Ok(self.refuse(id, &refusal)),
+            Ok(()) if whole => self.settle(id, now),
+            Ok(()) => Ok(Passage::Waiting),
+        }
+    }
+
+    /// Counts a call. How long to wait, if there were too many.
+    fn take_from_bucket(&self, id: u32, now: UnixTime) -> Result<Option<Duration>, HostError> {
+        let call = self.calls.get(&id).map(|in_flight| &in_flight.call);
+        let Some((bucket, rate)) = call.and_then(|call| self.policy.bucket(call)) else { return Ok(None) };
+        let name = format!("{BUCKET}.{bucket}");
+        for _ in 0..MAX_TRIES {
+            let kept = shared_data::get(&name)?;
+            let taken = match rate.take(kept.as_ref().map(|kept| kept.value.as_slice()), now) {
+                Ok(taken) => taken,
+                Err(wait) => return Ok(Some(wait)),
+            };
+            let won = match kept {
+                Some(kept) => shared_data::compare_and_set(&name, &taken, kept.version)?,
+                None => shared_data::create(&name, &taken)?,
+            };
+            if won {
+                return Ok(None);
+            }
+        }
+        Ok(Some(Duration::from_secs(1)))
+    }
+
+    /// Takes what has come of the body.
+    pub(crate) fn take_body(&mut self, id: u32, size: usize, end_of_stream: bool) -> Passage {
+        let passage = self.try_take_body(id, size, end_of_stream);
+        self.or_fail(id, passage)
+    }
+
+    /// The body is whole: trailers follow it.
+    pub(crate) fn end_body(&mut self, id: u32) -> Passage {
+        let size = self.calls.get(&id).map_or(0, |in_flight| in_flight.body.size);
+        self.take_body(id, size, true)
+    }
+
+    fn try_take_body(&mut self, id: u32, size: usize, end_of_stream: bool) -> Result<Passage, HostError> {
+        let Some(in_flight) = self.calls.get_mut(&id) else { return Ok(Passage::Waiting) };
+        in_flight.body.size = size;
+        in_flight.body.is_whole |= end_of_stream;
+        match in_flight.stage {
+            Stage::Refused => return Ok(Passage::Answered),
+            Stage::Forwarded => return Ok(Passage::Open),
+            Stage::Judging(_) | Stage::Reading => {}
+        }
+        let limit = self.policy.body_limit(&in_flight.call);
+        if size > limit {
+            return Ok(self.refuse(id, &Refusal::too_large(limit)));
+        }
+        match (in_flight.stage, in_flight.body.is_whole) {
+            (Stage::Reading, true) => self.settle(id, clock::now()?),
+            (Stage::Reading | Stage::Judging(_) | Stage::Forwarded | Stage::Refused, _) => {
+                Ok(Passage::Waiting)
+            }
+        }
+    }
+
+    /// Judges a whole call, and lets it go on to the store.
+    fn settle(&mut self, id: u32, now: UnixTime) -> Result<Passage, HostError> {
+        let Some(in_flight) = self.calls.get(&id) else { return Ok(Passage::Waiting) };
+        let limit = self.policy.body_limit(&in_flight.call);
+        let body = match in_flight.body.size {
+            0 => Vec::new(),
+            size => body::request(size, limit)?,
+        };
+        let surroundings = Surroundings { now, client: client_address()? };
+        let fresh = fresh()?;
+        match self.policy.settle(&in_flight.call, &body, surroundings, || fresh) {
+            Ok(forwarding) => {
+                headers::apply(&forwarding.mutations)?;
+                if let Some(body) = &forwarding.body {
+                    body::replace_request(body)?;
+                }
+                self.set_stage(id, Stage::Forwarded);
+                Ok(Passage::Open)
+            }
+            Err(refusal) => Ok(self.refuse(id, &refusal)),
+        }
+    }
+
+    /// Takes the head of the store's answer, or of the proxy's in its place.
+    pub(crate) fn answer(&mut self, id: u32) -> Action {
+        self.try_answer(id).unwrap_or_else(|error| {
+            log::error!("an answer was withheld because of a failed hostcall: {error}");
+            self.refuse(id, &Refusal::new(Reason::InternalError));
+            Action::Pause
+        })
+    }
+
+    fn try_answer(&mut self, id: u32) -> Result<Action, HostError> {
+        let Some(in_flight) = self.calls.get(&id) else { return Ok(Action::Continue) };
+        if in_flight.refused.is_some() {
+            // Our own answer, on its way.
+            return Ok(Action::Continue);
+        }
+        let received = ResponseHeaders::read()?;
+        match self.policy.answer(&in_flight.call, &received.fields()?) {
+            Answer::Pass(mutations) => {
+                headers::apply_response(&mutations)?;
+                Ok(Action::Continue)
+            }
+            Answer::Replace(refusal) => {
+                self.refuse(id, &refusal);
+                Ok(Action::Pause)
+            }
+        }
+    }
+
+    /// Answers a call here. Should even that fail, it stays paused until a timeout ends it: it never goes on.
+    fn refuse(&mut self, id: u32, refusal: &Refusal) -> Passage {
+        let mut request_id = None;
+        if let Some(in_flight) = self.calls.get_mut(&id) {
+            let duration = in_flight.watch().elapsed().unwrap_or_default();
+            in_flight.stage = Stage::Refused;
+            in_flight.refused = Some(Ending::refused(refusal, duration));
+            request_id = Some(in_flight.call.request_id());
+        }
+        send(refusal, request_id);
+        Passage::Answered
+    }
+
+    /// The call is over: it is told of.
+    pub(crate) fn end(&mut self, id: u32) {
+        let Some(in_flight) = self.calls.remove(&id) else { return };
+        let duration = in_flight.watch().elapsed().unwrap_or_default();
+        let ending = in_flight.refused.unwrap_or_else(|| {
+            let status = property::get(&["response", "code"]).ok().flatten().and_then(|code| number(&code));
+            Ending { status: status.unwrap_or_default(), reason: None, scim_type: None, duration }
+        });
+        let ending = Ending { duration, ..ending };
+        self.counts.count(&in_flight.call, &ending);
+        // Who is known is counted by buckets; of who is not, so many lines a second are enough.
+        let policy = self.authenticator.policy();
+        let suppressed = match in_flight.call.actor() {
+            Some(_) => Some(0),
+            None => clock::now().ok().and_then(|now| self.journal.line(now, policy.denial_logs)),
+        };
+        if let Some(suppressed) = suppressed {
+            log::info!("{}", self.policy.audit_line(&in_flight.call, &ending, suppressed));
+        }
+    }
+
+    /// Forgets a call that nobody told the end of.
+    pub(crate) fn forget(&mut self, id: u32) {
+        self.calls.remove(&id);
+    }
+
+    fn set_stage(&mut self, id: u32, stage: Stage) {
+        if let Some(in_flight) = self.calls.get_mut(&id) {
+            in_flight.stage = stage;
+        }
+    }
+
+    /// Whatever fails, the call is answered and does not go on.
+    fn or_fail(&mut self, id: u32, passage: Result<Passage, HostError>) -> Passage {
+        passage.unwrap_or_else(|error| {
+            log::error!("a call was refused because of a failed hostcall: {error}");
+            self.refuse(id, &Refusal::new(Reason::InternalError))
+        })
+    }
+}
+
+impl doorward_effects::Gate for Gate {
+    fn authenticator(&mut self) -> &mut Authenticator {
+        &mut self.authenticator
+    }
+
+    /// Judges a call again whose JWT waited for something.
+    fn admit(&mut self, id: u32) -> Passage {
+        let Some(Stage::Judging(rule)) = self.calls.get(&id).map(|in_flight| in_flight.stage) else {
+            return Passage::Waiting;
+        };
+        let passage = clock::now().and_then(|now| {
+            let received = RequestHeaders::read()?;
+            let fields = received.fields()?;
+            self.judge(id, now, &RequestHead::new(&fields), rule)
+        });
+        self.or_fail(id, passage)
+    }
+
+    fn flush(&mut self) -> Result<(), HostError> {
+        self.counts.flush(&self.policy)
+    }
+}
+
+/// Refuses a call that cannot be judged.
+pub(crate) fn refuse_all() -> Passage {
+    send(&Refusal::new(Reason::InternalError), None);
+    Passage::Answered
+}
+
+fn send(refusal: &Refusal, request_id: Option<&str>) {
+    let mut fields = vec![("content-type", "application/scim+json"), ("cache-control", "no-store")];
+    fields.extend(refusal.headers.iter().map(|(name, value)| (*name, value.as_str())));
+    fields.extend(request_id.map(|request_id| ("x-request-id", request_id)));
+    let details = format!("doorward_{}", refusal.reason.code());
+    let (status, body) = (refusal.status(), refusal.body());
+    let reply = reply::LocalReply { status, details: &details, headers: &fields, body: &body };
+    if let Err(error) = reply.send() {
+        log::error!("a refusal could not be sent: {error}");
+    }
+}
+
+/// 128 random bits in hexadecimal.
+fn fresh() -> Result<String, HostError> {
+    Ok(random::secret()?.iter().take(16).map(|octet| format!("{octet:02x}")).collect())
+}
+
+/// The SHA-256 of the certificate that the client has shown in its TLS handshake.
+fn client_certificate() -> Result<Option<[u8; 32]>, HostError> {
+    let digest = property::get(&["connection", "sha256_peer_certificate_digest"])?;
+    Ok(digest.and_then(|text| certificate_digest(&text)))
+}
+
+/// The client's address, as the proxy sees it.
+fn client_address() -> Result<Option<IpAddr>, HostError> {
+    let address = property::get(&["source", "address"])?;
+    let address = address.and_then(|text| String::from_utf8(text).ok());
+    Ok(address.and_then(|text| text.parse::<SocketAddr>().ok()).map(|address| address.ip()))
+}
+
+/// A number among the proxy's attributes.
+fn number(bytes: &[u8]) -> Option<u16> {
+    let number = i64::from_le_bytes(bytes.try_into().ok()?);
+    u16::try_from(number).ok()
+}
