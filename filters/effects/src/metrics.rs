@@ -86,16 +86,20 @@ impl Names {
     }
 }
 
-/// Counts not handed over yet, by what is counted, and the counters to hand them to.
+/// Counts not handed over yet, by what is counted.
 #[derive(Debug)]
-pub struct Counts<E> {
-    counts: BTreeMap<E, u64>,
-    counters: BTreeMap<E, Counter>,
+pub struct Counts<E>(BTreeMap<E, Count>);
+
+#[derive(Debug, Default)]
+struct Count {
+    more: u64,
+    /// The counter to hand it to, once there was anything.
+    counter: Option<Counter>,
 }
 
 impl<E> Default for Counts<E> {
     fn default() -> Self {
-        Self { counts: BTreeMap::new(), counters: BTreeMap::new() }
+        Self(BTreeMap::new())
     }
 }
 
@@ -107,8 +111,8 @@ impl<E: Copy + Ord> Counts<E> {
 
     /// Counts `more`.
     pub fn add(&mut self, event: E, more: u64) {
-        let count = self.counts.entry(event).or_default();
-        *count = count.saturating_add(more);
+        let count = self.0.entry(event).or_default();
+        count.more = count.more.saturating_add(more);
     }
 
     /// Hands the counts over to the proxy, each to the counter of that name.
@@ -116,19 +120,16 @@ impl<E: Copy + Ord> Counts<E> {
     /// # Errors
     /// [`HostError::Status`] if the host refuses one; those after it are handed over the next time.
     pub fn flush(&mut self, name: impl Fn(E) -> String) -> Result<(), HostError> {
-        while let Some((event, count)) = self.counts.pop_first() {
-            if count == 0 {
+        for (event, count) in &mut self.0 {
+            let more = std::mem::take(&mut count.more);
+            if more == 0 {
                 continue;
             }
-            let counter = match self.counters.get(&event) {
-                Some(counter) => *counter,
-                None => {
-                    let counter = Counter::define(&name(event))?;
-                    self.counters.insert(event, counter);
-                    counter
-                }
+            let counter = match count.counter {
+                Some(counter) => counter,
+                None => *count.counter.insert(Counter::define(&name(*event))?),
             };
-            counter.increment(count)?;
+            counter.increment(more)?;
         }
         Ok(())
     }
