@@ -10,7 +10,7 @@ use doorward_store::database::Observed;
 use doorward_store::http::{Authentication, Log, Server, ServerOptions, shutdown_signal};
 use doorward_store::tenants::Tenants;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 const PORT: u16 = 8787;
@@ -44,7 +44,9 @@ impl Store {
         let document = self.config.as_deref().map_or_else(|| Ok(Document::default()), Document::load)?;
         let catalog = Arc::new(document.catalog().map_err(|fault| self.at(&fault))?);
         let settings = document.settings(&catalog).map_err(|fault| self.at(&fault))?;
-        let options = self.options(&document, &catalog);
+        let mut options = self.options(&document, &catalog);
+        let folder = self.config.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
+        options.gateways = document.gateways(folder).map_err(|fault| self.at(&fault))?;
         options.check().map_err(|fault| self.at(&fault.to_string()))?;
         let database = self.db.open_or_make()?;
         block_on(async {

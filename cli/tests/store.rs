@@ -2,6 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "tests")]
 
 use anyhow::{Context, Result, ensure};
+use doorward::gateway::{CredentialKey, Grant};
+use doorward::scim::Profile;
+use doorward::time::UnixTime;
 use doorward_testbed::{Process, Request, eventually, port, run, send};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -122,9 +125,35 @@ fn a_store_that_must_not_start_says_why() {
         ("base_url: scim.example.com", "store.yaml: base_url: expected an absolute URL"),
         ("schemas: [{}]", "store.yaml: schemas[0]"),
         ("a: 1\na: 2", "store.yaml: expected YAML"),
+        (
+            "gateways: [{ name: edge, keys: [{ id: k1, secret_file: nowhere.key }] }]",
+            "store.yaml: gateways[0].keys[0].secret_file: expected a file to read",
+        ),
     ] {
         refused(&["store", "--db", db, "--config", &config(text)], expected);
     }
+    let text = format!("gateways: [{{ name: edge, keys: [{{ id: k1, secret: {} }}] }}]", "A".repeat(43));
+    refused(
+        &["store", "--db", db, "--danger-no-authentication", "acme", "--config", &config(&text)],
+        "store.yaml: gateways: expected none, since there is no authentication",
+    );
+}
+
+/// What a gateway forwards a request for `/scim/Schemas` with.
+fn credential(secret: &[u8]) -> String {
+    let grant = Grant {
+        issuer: "edge",
+        tenant: "acme",
+        actor: "okta-admin",
+        profile: Profile::Okta,
+        base_url: "https://scim.example.com",
+        request_id: "r-1",
+        client: None,
+        method: "GET",
+        target: "/scim/Schemas",
+    };
+    let now = UnixTime::from_millis(doorward_store::http::now().div_euclid(1000));
+    CredentialKey::new("k1".to_owned(), secret.to_vec()).unwrap().seal(now, &grant)
 }
 
 /// More than go into a response at once.
@@ -176,7 +205,9 @@ fn a_store_serves_until_it_is_told_to_end() {
     let token = fine(&["token", "create", "acme", "ci", "--db", db]);
     let token = token.trim();
     let config = folder.path().join("store.yaml");
-    fs::write(&config, "base_path: /scim\nlimits: { drain: 5s }\n").unwrap();
+    let gateways = "[{ name: edge, keys: [{ id: k1, secret_file: gateway.key }] }]";
+    fs::write(&config, format!("base_path: /scim\nlimits: {{ drain: 5s }}\ngateways: {gateways}\n")).unwrap();
+    fs::write(folder.path().join("gateway.key"), format!("{}\n", "A".repeat(43))).unwrap();
     let (listen, admin) = (port::loopback(port::free().unwrap()), port::loopback(port::free().unwrap()));
     let mut command = Command::new(env!("CARGO_BIN_EXE_doorward"));
     command.args(["store", "--db", db, "--listen", &listen.to_string(), "--admin", &admin.to_string()]);
@@ -187,7 +218,10 @@ fn a_store_serves_until_it_is_told_to_end() {
         eventually("the store is ready", PATIENCE, ready).await?;
         let get = || Request::get("/scim/Schemas");
         assert_eq!(send(listen, &get()).await?.status, 401);
-        assert_ne!(send(listen, &get().bearer(token)).await?.status, 401);
+        let [known, unknown] = [0, 1].map(|octet| credential(&[octet; 32]));
+        for (bearer, expected) in [(token, 200), (&known, 200), (&unknown, 401)] {
+            assert_eq!(send(listen, &get().bearer(bearer)).await?.status, expected);
+        }
         assert!(send(admin, &Request::get("/tenants")).await?.text().contains("acme"));
         assert_eq!(members_of_a_large_group(listen, token).await?, LARGE);
         // Another process can tell, since the database is one.
@@ -205,5 +239,5 @@ fn a_store_serves_until_it_is_told_to_end() {
     for event in ["started", "request", "stopping", "stopped"] {
         assert!(log.contains(&format!("\"event\":\"{event}\"")), "{event}\n{log}");
     }
-    assert!(!log.contains(token), "{log}");
+    assert!(!log.contains(token) && !log.contains("eyJ"), "{log}");
 }

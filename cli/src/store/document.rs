@@ -7,6 +7,9 @@
 //! base_path: /scim/v2
 //! base_url: https://scim.example.com/scim/v2
 //! trusted_proxies: [10.0.0.0/8]  # whose X-Forwarded-* are believed
+//! gateways: []                   # whose word is taken for who asks, instead of a token
+//! # - name: edge                 # as the gateway calls itself
+//! #   keys: [{ id: k1, secret_file: gateway.key }]  # or `secret: …`; base64url of 32 bytes or more; several while they are changed
 //! limits:
 //!   body: 8388608                # bytes
 //!   head_timeout: 30s
@@ -26,9 +29,11 @@
 //! schemas: []                    # RFC 7643 section 7
 //! resource_types: []             # RFC 7643 section 6
 //! ```
-//! Every member may be left out. A member that is not known is a fault.
+//! Every member may be left out. A member that is not known is a fault. Files are relative to the configuration.
 
 use crate::file;
+use doorward::gateway::{CredentialKey, CredentialKeys, is_name};
+use doorward::jose::base64url;
 use doorward::scim::{AttributeRef, Catalog, PageLimits, Returned, Unknown};
 use doorward_store::http::{self, Network, ServerOptions};
 use doorward_store::service::Settings;
@@ -36,9 +41,11 @@ use jiff::SignedDuration;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Unexpected};
 use serde_json::Value as Json;
+use std::fmt;
+use std::fs;
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -55,6 +62,7 @@ pub(super) struct Document {
     base_url: Option<String>,
     #[serde(deserialize_with = "networks")]
     trusted_proxies: Vec<Network>,
+    gateways: Vec<Gateway>,
     limits: Limits,
     pages: Pages,
     bulk: Bulk,
@@ -66,6 +74,31 @@ pub(super) struct Document {
     audit: Audit,
     schemas: Vec<Json>,
     resource_types: Vec<Json>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Gateway {
+    name: String,
+    keys: Vec<GatewayKey>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GatewayKey {
+    id: String,
+    secret_file: Option<PathBuf>,
+    secret: Option<Secret>,
+}
+
+/// Base64url, which is not shown.
+#[derive(Deserialize)]
+struct Secret(String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -143,7 +176,14 @@ impl Document {
         if !value.is_object() {
             return Err("expected members such as \"listen\"".to_owned());
         }
-        serde_path_to_error::deserialize(value).map_err(|error| error.to_string())
+        serde_path_to_error::deserialize(value).map_err(|error| {
+            let place = error.path().to_string();
+            // What is found there may be a secret in the wrong place.
+            let is_secret = place
+                .strip_prefix("gateways")
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['[', '.']));
+            if is_secret { format!("{place}: expected {GATEWAYS}") } else { error.to_string() }
+        })
     }
 
     pub(super) fn listen(&self) -> Option<SocketAddr> {
@@ -214,7 +254,37 @@ impl Document {
         Ok(settings)
     }
 
-    /// What the document says, over these.
+    /// The keys of gateways; relative files are in `folder`.
+    ///
+    /// # Errors
+    /// The first fault, with its place, and nothing of a secret.
+    pub(super) fn gateways(&self, folder: &Path) -> Result<CredentialKeys, String> {
+        let mut known = CredentialKeys::default();
+        for (index, Gateway { name, keys }) in self.gateways.iter().enumerate() {
+            let place = format!("gateways[{index}]");
+            if !is_name(name) {
+                return Err(format!(
+                    "{place}.name: expected 1 to 64 of A-Z, a-z, 0-9, -, _ and ., but found {name:?}"
+                ));
+            }
+            if self.gateways.iter().take(index).any(|other| &other.name == name) {
+                return Err(format!("{place}.name: expected a name of its own, but another has {name:?}"));
+            }
+            if keys.is_empty() {
+                return Err(format!("{place}.keys: expected one key or more"));
+            }
+            for (index, key) in keys.iter().enumerate() {
+                let place = format!("{place}.keys[{index}]");
+                let secret = key.secret(folder).map_err(|fault| format!("{place}{fault}"))?;
+                let key = CredentialKey::new(key.id.clone(), secret);
+                let key = key.map_err(|error| format!("{place}: {error}"))?;
+                known.add(name, key).map_err(|error| format!("{place}: {error}"))?;
+            }
+        }
+        Ok(known)
+    }
+
+    /// What the document says, over these, but for gateways.
     pub(super) fn options(&self, mut options: ServerOptions) -> ServerOptions {
         options.danger_open_admin = self.danger_open_admin;
         set(&mut options.base_path, self.base_path.clone());
@@ -238,6 +308,28 @@ impl Document {
         options
     }
 }
+
+impl GatewayKey {
+    fn secret(&self, folder: &Path) -> Result<Vec<u8>, String> {
+        match (&self.secret_file, &self.secret) {
+            (Some(file), None) => {
+                let path = folder.join(file);
+                let shown = path.display();
+                let text = fs::read(&path)
+                    .map_err(|error| format!(".secret_file: expected a file to read at {shown}: {error}"))?;
+                base64url::decode(text.trim_ascii())
+                    .map_err(|error| format!(".secret_file: {error} in {shown}"))
+            }
+            (None, Some(Secret(text))) => {
+                base64url::decode(text.as_bytes()).map_err(|error| format!(".secret: {error}"))
+            }
+            (Some(_), Some(_)) | (None, None) => Err(": expected either secret_file or secret".to_owned()),
+        }
+    }
+}
+
+const GATEWAYS: &str =
+    r#"gateways such as [{ "name": "edge", "keys": [{ "id": "k1", "secret_file": "gateway.key" }] }]"#;
 
 fn set<T>(place: &mut T, said: Option<T>) {
     if let Some(said) = said {
@@ -363,6 +455,124 @@ mod tests {
             let found = settings(document).unwrap_err();
             assert!(found.starts_with(expected), "{found}");
         }
+    }
+
+    /// Of 32, 48 and 3 bytes.
+    const SECRETS: [&str; 3] = [
+        "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8",
+        "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWYwMTIzNDU2Nzg5YWJjZGVm",
+        "c2Vj",
+    ];
+
+    fn gateways(gateways: &Json, folder: &Path) -> Result<CredentialKeys, String> {
+        Document::from_json(&json!({ "gateways": gateways }))?.gateways(folder)
+    }
+
+    #[test]
+    fn the_keys_of_gateways_are_there_or_in_files() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("gateway.key"), format!("{}\n", SECRETS[1])).unwrap();
+        let document = json!([
+            { "name": "edge", "keys": [{ "id": "k1", "secret": SECRETS[0] }, { "id": "k2", "secret_file": "gateway.key" }] },
+            { "name": "other", "keys": [{ "id": "k1", "secret": "A".repeat(43) }] }
+        ]);
+        let keys = gateways(&document, folder.path()).unwrap();
+        let now = doorward::time::UnixTime::from_secs(0);
+        for (issuer, id, secret, expected) in [
+            ("edge", "k1", SECRETS[0], true),
+            ("edge", "k2", SECRETS[1], true),
+            ("other", "k1", SECRETS[0], false),
+        ] {
+            let secret = base64url::decode(secret.as_bytes()).unwrap();
+            let credential = CredentialKey::new(id.to_owned(), secret).unwrap().seal(
+                now,
+                &doorward::gateway::Grant {
+                    issuer,
+                    tenant: "acme",
+                    actor: "a",
+                    profile: doorward::scim::Profile::Rfc,
+                    base_url: "https://a.example",
+                    request_id: "r",
+                    client: None,
+                    method: "GET",
+                    target: "/",
+                },
+            );
+            let opened = keys.open(now, credential.as_bytes(), "GET", "/");
+            assert_eq!(opened.is_ok(), expected, "{issuer} {id}: {opened:?}");
+        }
+        assert!(gateways(&json!([]), folder.path()).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_fault_of_a_gateway_has_its_place_and_shows_no_secret() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("bad.key"), "s3cr3t!").unwrap();
+        fs::write(folder.path().join("short.key"), SECRETS[2]).unwrap();
+        let key = |key: Json| json!([{ "name": "edge", "keys": [key] }]);
+        let good = json!({ "id": "k", "secret": SECRETS[0] });
+        for (document, expected) in [
+            (json!("s3cr3t"), "gateways: expected gateways such as [{"),
+            (json!(["s3cr3t"]), "gateways[0]: expected gateways such as"),
+            (json!([{ "name": "edge", "keys": "s3cr3t" }]), "gateways[0].keys: expected gateways such as"),
+            (json!([{ "name": "edge" }]), "gateways[0]: expected gateways such as"),
+            (key(json!("s3cr3t")), "gateways[0].keys[0]: expected gateways such as"),
+            (key(json!({ "secret": SECRETS[0] })), "gateways[0].keys[0]: expected gateways such as"),
+            (
+                key(json!({ "id": "k", "secret": 530 })),
+                "gateways[0].keys[0].secret: expected gateways such as",
+            ),
+            (
+                key(json!({ "id": "k", "sekret": "s3cr3t" })),
+                "gateways[0].keys[0].sekret: expected gateways such",
+            ),
+            (json!([{ "name": "edge", "keys": [] }]), "gateways[0].keys: expected one key or more"),
+            (json!([{ "name": "a:b", "keys": [good] }]), "gateways[0].name: expected 1 to 64 of"),
+            (
+                json!([{ "name": "a", "keys": [good] }, { "name": "a", "keys": [good] }]),
+                "gateways[1].name: expected a name of its own, but another has \"a\"",
+            ),
+            (key(json!({ "id": "k" })), "gateways[0].keys[0]: expected either secret_file or secret"),
+            (
+                key(json!({ "id": "k", "secret": SECRETS[0], "secret_file": "k" })),
+                "gateways[0].keys[0]: expected either secret_file or secret",
+            ),
+            (
+                key(json!({ "id": "k", "secret": "s3cr3t!" })),
+                "gateways[0].keys[0].secret: expected base64url without padding",
+            ),
+            (
+                key(json!({ "id": "k", "secret_file": "bad.key" })),
+                "gateways[0].keys[0].secret_file: expected base64url without padding in",
+            ),
+            (
+                key(json!({ "id": "k", "secret_file": "nowhere.key" })),
+                "gateways[0].keys[0].secret_file: expected a file to read at",
+            ),
+            (
+                key(json!({ "id": "k", "secret_file": "short.key" })),
+                "gateways[0].keys[0]: expected a secret of at least 32 bytes, but found 3",
+            ),
+            (
+                key(json!({ "id": "k 1", "secret": SECRETS[0] })),
+                "gateways[0].keys[0]: expected the id of a key",
+            ),
+            (
+                json!([{ "name": "edge", "keys": [good, good] }]),
+                "gateways[0].keys[1]: expected a new id, but the gateway has a key \"k\"",
+            ),
+            (
+                json!([{ "name": "a", "keys": [good] }, { "name": "b", "keys": [good] }]),
+                "gateways[1].keys[0]: expected a secret of this gateway alone, but \"a\" has it too",
+            ),
+        ] {
+            let found = gateways(&document, folder.path()).unwrap_err();
+            assert!(found.starts_with(expected), "{document}: {found}");
+            assert!(!found.contains("s3cr3t") && !found.contains("530"), "{found}");
+            assert!(!SECRETS.iter().any(|secret| found.contains(secret)), "{found}");
+        }
+        let document = Document::from_json(&json!({ "gateways": [{ "name": "a", "keys": [good] }] }));
+        assert!(!format!("{document:?}").contains(SECRETS[0]));
     }
 
     #[test]

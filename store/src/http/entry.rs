@@ -18,6 +18,10 @@ pub(super) struct Entry {
     pub(super) route: Arc<str>,
     pub(super) tenant: Option<String>,
     pub(super) actor: Option<String>,
+    /// Who speaks for the actor, whose own name may be a person's.
+    pub(super) gateway: Option<String>,
+    /// Why a gateway's credential was refused.
+    pub(super) refused: Option<&'static str>,
     pub(super) status: Option<u16>,
     pub(super) started: Instant,
     pub(super) log: Arc<Log>,
@@ -36,6 +40,10 @@ struct Fields<'e> {
     tenant: Option<&'e str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     actor: Option<&'e str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gateway: Option<&'e str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    credential_refused: Option<&'static str>,
     method: &'static str,
     route: &'e str,
     status: u16,
@@ -53,12 +61,17 @@ impl Drop for Entry {
             parent_id: self.trace.as_ref().map(|trace| trace.parent_id.as_str()),
             tenant: self.tenant.as_deref(),
             actor: self.actor.as_deref(),
+            gateway: self.gateway.as_deref(),
+            credential_refused: self.refused,
             method: self.method,
             route: &self.route,
             status,
             duration_ms: duration.as_secs_f64() * 1000.0,
         };
         self.log.line(level, "request", fields);
+        if let Some(reason) = self.refused {
+            self.metrics.refuse(reason);
+        }
         let operation = Operation { method: self.method, route: self.route.clone(), status };
         self.metrics.end(operation, duration);
     }

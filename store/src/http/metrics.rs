@@ -1,7 +1,7 @@
-//! Metrics in Prometheus' text format, written by hand: three families need no library. No label is without bound, and none is a
+//! Metrics in Prometheus' text format, written by hand: four families need no library. No label is without bound, and none is a
 //! tenant.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,6 +28,8 @@ const BUCKETS: [(&str, u64); 12] = [
 pub(super) struct Metrics {
     requests: Mutex<HashMap<Operation, Durations>>,
     in_flight: AtomicU64,
+    /// Credentials of gateways that were refused, by the reason.
+    refused: Mutex<BTreeMap<&'static str, u64>>,
 }
 
 /// A kind of requests.
@@ -65,6 +67,13 @@ impl Metrics {
         durations.sum = durations.sum.saturating_add(micros);
     }
 
+    /// Counts a gateway's credential that was refused.
+    pub(super) fn refuse(&self, reason: &'static str) {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = refused.entry(reason).or_default();
+        *count = count.saturating_add(1);
+    }
+
     /// The text.
     pub(super) fn text(&self, lost_lines: u64) -> String {
         let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -98,6 +107,14 @@ impl Metrics {
             writeln!(text, "{REQUESTS}_bucket{{{labels},le=\"+Inf\"}} {count}")?;
             writeln!(text, "{REQUESTS}_sum{{{labels}}} {seconds}\n{REQUESTS}_count{{{labels}}} {count}")?;
         }
+        const REFUSED: &str = "doorward_store_credentials_refused_total";
+        writeln!(
+            text,
+            "# HELP {REFUSED} Credentials of gateways that were refused.\n# TYPE {REFUSED} counter"
+        )?;
+        for (reason, count) in self.refused.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            writeln!(text, "{REFUSED}{{reason=\"{reason}\"}} {count}")?;
+        }
         for (name, help, kind, value) in [
             (
                 "doorward_store_requests_in_flight",
@@ -126,6 +143,8 @@ mod tests {
             metrics.end(operation, Duration::from_micros(micros));
         }
         metrics.begin();
+        metrics.refuse("expired");
+        metrics.refuse("expired");
         let text = metrics.text(3);
         let labels = "method=\"GET\",route=\"/Users/{id}\",status=\"200\"";
         for line in [
@@ -136,6 +155,7 @@ mod tests {
             format!("doorward_store_request_duration_seconds_bucket{{{labels},le=\"+Inf\"}} 4"),
             format!("doorward_store_request_duration_seconds_sum{{{labels}}} 60.005401"),
             format!("doorward_store_request_duration_seconds_count{{{labels}}} 4"),
+            "doorward_store_credentials_refused_total{reason=\"expired\"} 2".to_owned(),
             "doorward_store_requests_in_flight 1".to_owned(),
             "doorward_store_log_lines_lost_total 3".to_owned(),
         ] {

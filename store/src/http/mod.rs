@@ -5,6 +5,7 @@
 //! tenants, tokens and `/metrics`: see [`admin`].
 
 pub mod admin;
+mod caller;
 mod clock;
 mod connection;
 mod entry;

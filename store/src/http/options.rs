@@ -2,6 +2,7 @@
 
 use super::network::Network;
 use axum::http::Uri;
+use doorward::gateway::CredentialKeys;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -24,6 +25,8 @@ pub struct ServerOptions {
     pub trusted_proxies: Vec<Network>,
     /// Who is let in.
     pub authentication: Authentication,
+    /// Whose word is taken for who asks, instead of a token.
+    pub gateways: CredentialKeys,
     /// How much, and how long.
     pub limits: Limits,
     /// The endpoints of the resource types, such as `/Users`, for the log and the metrics.
@@ -33,7 +36,7 @@ pub struct ServerOptions {
 /// Who is let in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Authentication {
-    /// Who has a token of a tenant.
+    /// Who has a token of a tenant, or is sent by a gateway.
     Bearer,
     /// Everyone, as this tenant; on loopback only.
     Open {
@@ -106,6 +109,9 @@ pub enum OptionsError {
     /// Everyone would be let in from everywhere.
     #[error("listen: expected a loopback address, since there is no authentication, but found {0}")]
     OpenBeyondLoopback(SocketAddr),
+    /// What gateways say of who asks would not be heard.
+    #[error("gateways: expected none, since there is no authentication")]
+    OpenWithGateways,
     /// Everyone could make tokens from everywhere.
     #[error("admin: expected a loopback address, since operators are not asked who they are, but found {0}")]
     AdminBeyondLoopback(SocketAddr),
@@ -119,7 +125,7 @@ pub enum OptionsError {
     BadBaseUrl(String),
     /// Every address is listened on, and none is known to clients.
     #[error(
-        "base_url: expected the URL that clients know, or trusted_proxies that say it, since {0} is no address to be reached at"
+        "base_url: expected the URL that clients know, or trusted_proxies or gateways that say it, since {0} is no address to be reached at"
     )]
     NoBaseUrl(SocketAddr),
     /// Nothing would ever be accepted.
@@ -138,6 +144,7 @@ impl ServerOptions {
             base_url: None,
             trusted_proxies: Vec::new(),
             authentication: Authentication::Bearer,
+            gateways: CredentialKeys::default(),
             limits: Limits::default(),
             endpoints: vec!["/Users".to_owned(), "/Groups".to_owned()],
         }
@@ -151,6 +158,9 @@ impl ServerOptions {
         if self.authentication != Authentication::Bearer && !self.listen.ip().is_loopback() {
             return Err(OptionsError::OpenBeyondLoopback(self.listen));
         }
+        if self.authentication != Authentication::Bearer && !self.gateways.is_empty() {
+            return Err(OptionsError::OpenWithGateways);
+        }
         if let Some(admin) = self.admin.filter(|admin| !admin.ip().is_loopback() && !self.danger_open_admin) {
             return Err(OptionsError::AdminBeyondLoopback(admin));
         }
@@ -160,7 +170,8 @@ impl ServerOptions {
         if let Some(url) = self.base_url.as_ref().filter(|url| !is_base_url(url)) {
             return Err(OptionsError::BadBaseUrl(url.clone()));
         }
-        if self.base_url.is_none() && self.trusted_proxies.is_empty() && self.listen.ip().is_unspecified() {
+        let is_told = !self.trusted_proxies.is_empty() || !self.gateways.is_empty();
+        if self.base_url.is_none() && !is_told && self.listen.ip().is_unspecified() {
             return Err(OptionsError::NoBaseUrl(self.listen));
         }
         let Limits { body, connections, requests, .. } = self.limits;
@@ -192,6 +203,7 @@ fn is_base_url(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use doorward::gateway::CredentialKey;
 
     fn check(change: impl FnOnce(&mut ServerOptions)) -> Result<(), String> {
         let mut options =
@@ -203,6 +215,13 @@ mod tests {
     fn refused(expected: &str, change: impl FnOnce(&mut ServerOptions)) {
         let error = check(change).unwrap_err();
         assert!(error.starts_with(expected), "{error}");
+    }
+
+    fn gateways() -> CredentialKeys {
+        let mut gateways = CredentialKeys::default();
+        let key = CredentialKey::new("k".to_owned(), vec![1; 32]).unwrap();
+        gateways.add("edge", key).unwrap();
+        gateways
     }
 
     #[test]
@@ -235,6 +254,10 @@ mod tests {
         assert_eq!(danger, Ok(()));
         refused("listen: expected a loopback address", |options| {
             options.listen = "0.0.0.0:1".parse().unwrap();
+            options.authentication = open();
+        });
+        refused("gateways: expected none, since there is no authentication", |options| {
+            options.gateways = gateways();
             options.authentication = open();
         });
         refused("admin: expected a loopback address", |o| o.admin = Some("0.0.0.0:1".parse().unwrap()));
@@ -270,6 +293,11 @@ mod tests {
             options.trusted_proxies = vec!["10.0.0.0/8".parse().unwrap()];
         });
         assert_eq!(behind_proxies, Ok(()));
+        let behind_gateways = check(|options| {
+            everywhere(options);
+            options.gateways = gateways();
+        });
+        assert_eq!(behind_gateways, Ok(()));
     }
 
     #[test]

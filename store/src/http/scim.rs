@@ -1,5 +1,6 @@
 //! The public listener: from a request to whoever handles it, and back.
 
+use super::caller::Caller;
 use super::entry::Entry;
 use super::forwarded::{Peer, Proxies};
 use super::log::Log;
@@ -19,9 +20,12 @@ use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::State;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH};
+use axum::http::request::Parts;
+use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::routing::get;
 use doorward::scim::ScimError;
+use doorward::time::UnixTime;
 use futures_util::stream;
 use http_body_util::{BodyExt, Limited};
 use std::convert::Infallible;
@@ -36,6 +40,8 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const READY: Duration = Duration::from_secs(5);
 /// What everyone may read: it says how to authenticate, and nothing of any tenant (RFC 7643 section 5, `authenticationSchemes`).
 const PUBLIC: &str = "/ServiceProviderConfig";
+/// What is wrong with a token that is there (RFC 6750 section 3.1).
+const INVALID: &str = ", error=\"invalid_token\"";
 /// Where requests may wait for a change.
 const FEED: &str = "/changes";
 /// How often they look for what another process has changed.
@@ -113,6 +119,8 @@ impl<H: Handle, D: Database> Shared<H, D> {
             route: self.routes.other(),
             tenant: None,
             actor: None,
+            gateway: None,
+            refused: None,
             status: None,
             started: Instant::now(),
             log: Arc::clone(&self.log),
@@ -135,27 +143,33 @@ impl<H: Handle, D: Database> Shared<H, D> {
         let is_public = path == PUBLIC
             && [Method::GET, Method::HEAD].contains(&parts.method)
             && !parts.headers.contains_key(AUTHORIZATION);
-        let access = if is_public {
-            Arc::clone(&self.nobody)
+        let caller = if is_public {
+            Caller::Known(Arc::clone(&self.nobody))
         } else {
-            let access = self.authenticate(&parts.headers, clock::now()).await?;
-            entry.tenant = Some(access.tenant.clone());
-            entry.actor = Some(access.token.clone());
-            access
+            self.authenticate(entry, &parts, clock::now()).await?
         };
-        self.check_rate(&access.tenant)?;
+        self.check_rate(caller.tenant())?;
         let body = self.read(body).await?;
         // It is always there: connections are our own.
         let peer = parts.extensions.get::<Peer>().copied();
+        let (address, base_url) = match &caller {
+            Caller::Known(_) => {
+                let client = peer.map(|peer| self.proxies.client(peer, &parts.headers));
+                (client, self.base_url(peer, &parts.headers))
+            }
+            Caller::Sent(granted) => {
+                (granted.client.map(|client| client.to_canonical()), granted.base_url.clone())
+            }
+        };
         let context = Context {
-            tenant: access.tenant.clone(),
-            profile: access.profile,
+            tenant: caller.tenant().to_owned(),
+            profile: caller.profile(),
             origin: Origin {
-                actor: access.token.clone(),
-                address: peer.map(|peer| self.proxies.client(peer, &parts.headers).to_string()),
+                actor: caller.actor(),
+                address: address.map(|address| address.to_string()),
                 request_id: entry.request_id.clone(),
             },
-            base_url: self.base_url(peer, &parts.headers),
+            base_url,
             // Not from before the body came: others may have read what changed meanwhile, and would never ask for what is older.
             now: clock::now(),
         };
@@ -217,23 +231,68 @@ impl<H: Handle, D: Database> Shared<H, D> {
         }
     }
 
-    async fn authenticate(&self, headers: &HeaderMap, now: i64) -> Result<Arc<Access>, Box<Response>> {
+    /// Who asks, which is noted for the log.
+    async fn authenticate(
+        &self,
+        entry: &mut Entry,
+        parts: &Parts,
+        now: i64,
+    ) -> Result<Caller, Box<Response>> {
+        let mut known = |access: &Arc<Access>| {
+            entry.tenant = Some(access.tenant.clone());
+            entry.actor = Some(access.token.clone());
+            Caller::Known(Arc::clone(access))
+        };
         if let Some(access) = &self.open {
-            return Ok(Arc::clone(access));
+            return Ok(known(access));
         }
-        let mut fields = headers.get_all(AUTHORIZATION).iter();
+        let mut fields = parts.headers.get_all(AUTHORIZATION).iter();
         let Some(field) = fields.next() else {
             return Err(unauthorized("expected a bearer token, but found none", ""));
         };
         let Some(token) = bearer(field).filter(|_| fields.next().is_none()) else {
             return Err(unauthorized("expected one field Authorization: Bearer TOKEN", ""));
         };
+        if !self.options.gateways.is_empty() && is_jws(token) {
+            return self.admit(entry, parts, token, now).await;
+        }
         match self.tenants.authenticate(token, now).await {
-            Ok(Some(access)) => Ok(access),
+            Ok(Some(access)) => Ok(known(&access)),
             Ok(None) => Err(unauthorized(
                 "expected a token that was issued here, and neither revoked nor expired",
-                ", error=\"invalid_token\"",
+                INVALID,
             )),
+            Err(error) => Err(unavailable(&error)),
+        }
+    }
+
+    /// Takes a gateway's word for who asks.
+    async fn admit(
+        &self,
+        entry: &mut Entry,
+        parts: &Parts,
+        credential: &str,
+        now: i64,
+    ) -> Result<Caller, Box<Response>> {
+        let target = parts.uri.path_and_query().map_or("", PathAndQuery::as_str);
+        let instant = UnixTime::from_millis(now.div_euclid(1000));
+        let opened =
+            self.options.gateways.open(instant, credential.as_bytes(), parts.method.as_str(), target);
+        let granted = opened.map_err(|error| {
+            entry.refused = Some(error.code());
+            unauthorized(&error.to_string(), INVALID)
+        })?;
+        entry.request_id = request_id(Some(granted.request_id.as_bytes()));
+        entry.tenant = Some(granted.tenant.clone());
+        entry.gateway = Some(granted.issuer.clone());
+        match self.tenants.exists(&granted.tenant, now).await {
+            Ok(true) => Ok(Caller::Sent(Box::new(granted))),
+            Ok(false) => {
+                let tenant = &granted.tenant;
+                let detail =
+                    format!("expected a tenant of this store, but there is none of the id {tenant:?}");
+                Err(refusal(403, detail, &[]))
+            }
             Err(error) => Err(unavailable(&error)),
         }
     }
@@ -280,6 +339,11 @@ impl<H: Handle, D: Database> Shared<H, D> {
 fn bearer(field: &HeaderValue) -> Option<&str> {
     let (scheme, token) = field.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_matches(' '))
+}
+
+/// Whether it has three segments: a token of the store has one.
+fn is_jws(token: &str) -> bool {
+    token.bytes().filter(|byte| *byte == b'.').count() == 2
 }
 
 fn unauthorized(detail: &str, error: &str) -> Box<Response> {

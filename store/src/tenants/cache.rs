@@ -1,7 +1,9 @@
-//! What tokens give access to, for a few seconds, so that a request costs no call of the database.
+//! What the database says of tokens and tenants, for a few seconds, so that a request costs no call of it.
 
 use super::{Access, TokenHash};
+use std::borrow::Borrow;
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::Arc;
 
 /// How long an answer is good, in microseconds. So long may a token that another process revoked be used on.
@@ -11,13 +13,13 @@ const USE_INTERVAL: i64 = 60_000_000;
 /// How many answers are kept. Whoever sends random tokens makes room for them, and no more.
 const CAPACITY: usize = 10_000;
 
-/// Answers of the database, those that a token is unknown included.
-#[derive(Debug, Default)]
-pub(super) struct Cache(HashMap<TokenHash, Entry>);
+/// Answers of the database, those that there is nothing included.
+#[derive(Debug)]
+pub(super) struct Cache<K, V>(HashMap<K, Entry<V>>);
 
 #[derive(Debug)]
-struct Entry {
-    found: Option<Found>,
+struct Entry<V> {
+    found: Option<V>,
     /// Microseconds since 1970 UTC.
     read: i64,
 }
@@ -30,22 +32,32 @@ pub(super) struct Found {
     pub(super) last_used: Option<i64>,
 }
 
-impl Entry {
+impl<V> Entry<V> {
     fn is_fresh(&self, now: i64) -> bool {
         // A clock that was set back makes nothing last longer.
         (0..LIFETIME).contains(&now.saturating_sub(self.read))
     }
 }
 
-impl Cache {
+impl<K, V> Default for Cache<K, V> {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
+}
+
+impl<K: Eq + Hash, V> Cache<K, V> {
     /// The answer, if there is a fresh one.
     #[allow(clippy::option_option, reason = "no answer is not the answer that there is none")]
-    pub(super) fn get(&self, hash: &TokenHash, now: i64) -> Option<Option<Arc<Access>>> {
-        let entry = self.0.get(hash).filter(|entry| entry.is_fresh(now))?;
-        Some(entry.found.as_ref().map(|found| Arc::clone(&found.access)))
+    pub(super) fn get<Q>(&self, key: &Q, now: i64) -> Option<Option<&V>>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        let entry = self.0.get(key).filter(|entry| entry.is_fresh(now))?;
+        Some(entry.found.as_ref())
     }
 
-    pub(super) fn put(&mut self, hash: TokenHash, found: Option<Found>, now: i64) {
+    pub(super) fn put(&mut self, key: K, found: Option<V>, now: i64) {
         if self.0.len() >= CAPACITY {
             self.0.retain(|_, entry| entry.is_fresh(now));
         }
@@ -53,10 +65,16 @@ impl Cache {
             self.0.retain(|_, entry| entry.found.is_some());
         }
         if self.0.len() < CAPACITY {
-            self.0.insert(hash, Entry { found, read: now });
+            self.0.insert(key, Entry { found, read: now });
         }
     }
 
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+impl Cache<TokenHash, Found> {
     /// Notes that a token was used. Answers whether that is to be written.
     pub(super) fn note_use(&mut self, hash: &TokenHash, now: i64) -> bool {
         let Some(found) = self.0.get_mut(hash).and_then(|entry| entry.found.as_mut()) else { return false };
@@ -65,10 +83,6 @@ impl Cache {
             found.last_used = Some(now);
         }
         is_due
-    }
-
-    pub(super) fn clear(&mut self) {
-        self.0.clear();
     }
 }
 
@@ -100,9 +114,9 @@ mod tests {
         cache.put(hash(2), None, 1_000);
         for (now, is_fresh) in [(1_000, true), (5_000_999, true), (5_001_000, false), (999, false)] {
             assert_eq!(cache.get(&hash(1), now).is_some(), is_fresh, "{now}");
-            assert_eq!(cache.get(&hash(2), now), is_fresh.then_some(None), "{now}");
+            assert_eq!(cache.get(&hash(2), now).is_some_and(|found| found.is_none()), is_fresh, "{now}");
         }
-        assert_eq!(cache.get(&hash(3), 1_000), None);
+        assert!(cache.get(&hash(3), 1_000).is_none());
     }
 
     #[test]

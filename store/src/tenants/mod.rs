@@ -96,7 +96,14 @@ pub enum TenantError {
 #[derive(Debug)]
 pub struct Tenants<D> {
     database: Arc<D>,
-    cache: Mutex<Cache>,
+    cache: Mutex<Caches>,
+}
+
+#[derive(Debug, Default)]
+struct Caches {
+    tokens: Cache<TokenHash, Found>,
+    /// Whether there are tenants of these ids.
+    tenants: Cache<String, ()>,
 }
 
 impl<D: Database> Tenants<D> {
@@ -142,7 +149,9 @@ impl<D: Database> Tenants<D> {
             .sql(", ")
             .bind(head.hash.to_vec())
             .sql(")");
-        match self.administer(insert).await? {
+        let made = self.administer(insert).await;
+        self.cache().tenants.clear();
+        match made? {
             Some(_) => Ok(Tenant { id: id.to_owned(), name: name.to_owned(), profile, created: now }),
             None => Err(TenantError::TenantTaken(id.to_owned())),
         }
@@ -174,7 +183,7 @@ impl<D: Database> Tenants<D> {
     /// [`TenantError::NoTenant`] if there is none of that id.
     pub async fn remove(&self, id: &str) -> Result<(), TenantError> {
         let changed = self.administer(self.statement("DELETE FROM tenant WHERE id = ").bind(id)).await;
-        self.cache().clear();
+        *self.cache() = Caches::default();
         match changed? {
             Some(true) => Ok(()),
             Some(false) | None => Err(TenantError::NoTenant(id.to_owned())),
@@ -249,7 +258,7 @@ impl<D: Database> Tenants<D> {
         let delete =
             self.statement("DELETE FROM token WHERE tenant = ").bind(tenant).sql(" AND name = ").bind(name);
         let changed = self.administer(delete).await;
-        self.cache().clear();
+        self.cache().tokens.clear();
         match changed? {
             Some(true) => Ok(()),
             Some(false) | None => Err(TenantError::NoToken(name.to_owned())),
@@ -263,21 +272,38 @@ impl<D: Database> Tenants<D> {
     pub async fn authenticate(&self, token: &str, now: i64) -> Result<Option<Arc<Access>>, DatabaseError> {
         let Some(token) = Token::from_text(token) else { return Ok(None) };
         let hash = token.hash();
-        let known = self.cache().get(&hash, now);
+        let known =
+            self.cache().tokens.get(&hash, now).map(|found| found.map(|found| Arc::clone(&found.access)));
         let access = match known {
             Some(access) => access,
             None => {
                 let found = self.look_up(&hash).await?;
                 let access = found.as_ref().map(|found| Arc::clone(&found.access));
-                self.cache().put(hash, found, now);
+                self.cache().tokens.put(hash, found, now);
                 access
             }
         };
         let access = access.filter(|access| access.expires.is_none_or(|expires| now < expires));
-        if access.is_some() && self.cache().note_use(&hash, now) {
+        if access.is_some() && self.cache().tokens.note_use(&hash, now) {
             self.write_use(hash, now);
         }
         Ok(access)
+    }
+
+    /// Whether there is a tenant of that id, for whoever is let in without a token. One that another process made or removed is seen
+    /// within five seconds. `now` is in microseconds since 1970 UTC.
+    ///
+    /// # Errors
+    /// [`DatabaseError`] if that cannot be said.
+    pub async fn exists(&self, id: &str, now: i64) -> Result<bool, DatabaseError> {
+        let known = self.cache().tenants.get(id, now).map(|found| found.is_some());
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let select = self.statement("SELECT 1 FROM tenant WHERE id = ").bind(id);
+        let found = self.rows(select).await?.first().map(|_| ());
+        self.cache().tenants.put(id.to_owned(), found, now);
+        Ok(found.is_some())
     }
 
     async fn look_up(&self, hash: &TokenHash) -> Result<Option<Found>, DatabaseError> {
@@ -335,7 +361,7 @@ impl<D: Database> Tenants<D> {
         }
     }
 
-    fn cache(&self) -> MutexGuard<'_, Cache> {
+    fn cache(&self) -> MutexGuard<'_, Caches> {
         // An entry is whole whatever happened to who had the lock.
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -458,6 +484,26 @@ mod tests {
             Tenants::new(Arc::clone(&tenants.database)).revoke("acme", "t").await.unwrap();
             assert!(tenants.authenticate(token.reveal(), NOW + 5 * SECOND - 1).await.unwrap().is_some());
             assert!(tenants.authenticate(token.reveal(), NOW + 5 * SECOND).await.unwrap().is_none());
+        });
+    }
+
+    #[test]
+    fn a_tenant_is_asked_for_once_in_five_seconds() {
+        run(async |tenants| {
+            let other = Tenants::new(Arc::clone(&tenants.database));
+            let exists = async |now| tenants.exists("acme", now).await.unwrap();
+            assert!(!exists(NOW).await);
+            other.create("acme", "A", Profile::Rfc, NOW).await.unwrap();
+            assert!(!exists(NOW + 5 * SECOND - 1).await);
+            assert!(exists(NOW + 5 * SECOND).await);
+            other.remove("acme").await.unwrap();
+            assert!(exists(NOW + 10 * SECOND - 1).await);
+            assert!(!exists(NOW + 10 * SECOND).await);
+            // What this process does is seen at once.
+            tenants.create("acme", "A", Profile::Rfc, NOW).await.unwrap();
+            assert!(exists(NOW + 10 * SECOND).await);
+            tenants.remove("acme").await.unwrap();
+            assert!(!exists(NOW + 10 * SECOND).await);
         });
     }
 

@@ -11,6 +11,7 @@
 mod admin;
 mod authentication;
 mod bed;
+mod gateway;
 mod lifecycle;
 mod limits;
 mod told;
