@@ -39,6 +39,11 @@ fn dpop_proof_holds() {
 }
 
 #[test]
+fn gateway_credential_holds() {
+    replay("gateway_credential");
+}
+
+#[test]
 fn jwk_set_holds() {
     replay("jwk_set");
 }
