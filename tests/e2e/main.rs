@@ -19,7 +19,8 @@
 //! | `operating` | shadow mode, metrics, logs, filter state |
 //! | `replies` | each denial as the client and the access log see it |
 //! | `rotation` | keys over time on four workers: rotation, outages, cold starts, floods, discovery |
-//! | `scim_suites` | the store under scim2-tester and scim-sanity, on both databases |
+//! | `scim_gateway` | SCIM calls through the gateway into the store |
+//! | `scim_suites` | the store under scim2-tester and scim-sanity, on both databases, directly and through the gateway |
 //! | `support` | what these share |
 #![allow(
     clippy::unwrap_used,
@@ -47,5 +48,6 @@ mod opaque;
 mod operating;
 mod replies;
 mod rotation;
+mod scim_gateway;
 mod scim_suites;
 mod support;

@@ -1,13 +1,12 @@
-//! The SCIM store under other people's suites for SCIM servers, on both databases: every check passes but those that contradict what was
+//! The SCIM store under other people's suites for SCIM servers, on both databases, directly and through the gateway: every check passes but those that contradict what was
 //! chosen.
 
-use crate::support::{eventually, installed_python};
+use crate::support::installed_python;
 use anyhow::{Context, Result, ensure};
-use doorward_testbed::{PostgresServer, Process, Request, folder, port, run, send};
+use doorward_testbed::{Database, GatewaySetup, ScimGateway, ScimStore, folder, run};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -33,31 +32,51 @@ const NO_CONTENT: &str =
 
 #[test]
 fn scim2_tester_finds_no_fault_on_sqlite() {
-    run(async { scim2_tester(&Store::on_sqlite().await?) }).unwrap();
+    run(async { scim2_tester(&Service::direct(Database::Sqlite).await?) }).unwrap();
 }
 
 #[test]
 fn scim2_tester_finds_no_fault_on_postgresql() {
-    run(async { scim2_tester(&Store::on_postgresql().await?) }).unwrap();
+    run(async { scim2_tester(&Service::direct(Database::Postgresql).await?) }).unwrap();
 }
 
 #[test]
 fn scim_sanity_finds_what_was_chosen_on_sqlite() {
-    run(async { scim_sanity(&Store::on_sqlite().await?) }).unwrap();
+    run(async { scim_sanity(&Service::direct(Database::Sqlite).await?) }).unwrap();
 }
 
 #[test]
 fn scim_sanity_finds_what_was_chosen_on_postgresql() {
-    run(async { scim_sanity(&Store::on_postgresql().await?) }).unwrap();
+    run(async { scim_sanity(&Service::direct(Database::Postgresql).await?) }).unwrap();
+}
+
+#[test]
+fn scim2_tester_finds_no_fault_through_the_gateway_on_sqlite() {
+    run(async { scim2_tester(&Service::behind_the_gateway(Database::Sqlite).await?) }).unwrap();
+}
+
+#[test]
+fn scim2_tester_finds_no_fault_through_the_gateway_on_postgresql() {
+    run(async { scim2_tester(&Service::behind_the_gateway(Database::Postgresql).await?) }).unwrap();
+}
+
+#[test]
+fn scim_sanity_finds_what_was_chosen_through_the_gateway_on_sqlite() {
+    run(async { scim_sanity(&Service::behind_the_gateway(Database::Sqlite).await?) }).unwrap();
+}
+
+#[test]
+fn scim_sanity_finds_what_was_chosen_through_the_gateway_on_postgresql() {
+    run(async { scim_sanity(&Service::behind_the_gateway(Database::Postgresql).await?) }).unwrap();
 }
 
 /// Every check of scim2-tester, on every resource type that there is. It takes some seconds, so not by all profiles.
-fn scim2_tester(store: &Store) -> Result<()> {
+fn scim2_tester(service: &Service) -> Result<()> {
     for profile in ["rfc", "entra"] {
         let mut scim2 = installed_python("scim2");
-        scim2.args(["--url", &store.url(), "test"]);
-        scim2.env("SCIM_CLI_HEADERS", format!("Authorization: Bearer {}", store.token(profile)?));
-        let (is_success, said) = store.finished(&mut scim2)?;
+        scim2.args(["--url", &service.url(profile), "test"]);
+        scim2.env("SCIM_CLI_HEADERS", format!("Authorization: Bearer {}", service.token(profile)?));
+        let (is_success, said) = service.finished(&mut scim2)?;
         let passed = said.lines().filter(|line| line.starts_with("SUCCESS ")).count();
         // It succeeds too if there is nothing that it could check.
         let types = "Resource types available are: 'User', 'Group', 'Agent', 'AgenticApplication'";
@@ -83,12 +102,12 @@ fn failures(said: &str) -> Vec<&str> {
 }
 
 /// Every check of scim-sanity, none of them left out.
-fn scim_sanity(store: &Store) -> Result<()> {
+fn scim_sanity(service: &Service) -> Result<()> {
     for profile in PROFILES {
         let mut probe = installed_python("scim-sanity");
-        probe.args(["probe", &store.url(), "--json-output", "--i-accept-side-effects"]);
-        probe.args(["--token", &store.token(profile)?]);
-        let (_, said) = store.finished(&mut probe)?;
+        probe.args(["probe", &service.url(profile), "--json-output", "--i-accept-side-effects"]);
+        probe.args(["--token", &service.token(profile)?]);
+        let (_, said) = service.finished(&mut probe)?;
         let said: Value =
             serde_json::from_str(&said).with_context(|| format!("expected JSON, but found {said}"))?;
         let results = said["results"].as_array().context("expected results")?;
@@ -113,82 +132,65 @@ fn scim_sanity(store: &Store) -> Result<()> {
     Ok(())
 }
 
-/// A store as a process, with a tenant of each profile that has its name.
-struct Store {
-    database: String,
-    addr: SocketAddr,
-    process: Process,
+/// A service under test: a store, and perhaps a gateway in front of it, with a tenant of each profile that has its name.
+struct Service {
+    store: ScimStore,
+    gateway: Option<ScimGateway>,
     scratch: PathBuf,
-    _server: Option<PostgresServer>,
 }
 
-impl Store {
-    async fn on_sqlite() -> Result<Self> {
-        let scratch = folder::scratch("store")?;
-        let database = format!("sqlite:{}", scratch.join("store.db").display());
-        Self::start(database, scratch, None).await
+impl Service {
+    async fn direct(database: Database) -> Result<Self> {
+        let store = ScimStore::start(database, &tenants(), types()).await?;
+        Ok(Self { store, gateway: None, scratch: folder::scratch("suite")? })
     }
 
-    async fn on_postgresql() -> Result<Self> {
-        let server = PostgresServer::start().await?;
-        let database = server.url("doorward", &server.database()?);
-        Self::start(database, folder::scratch("store")?, Some(server)).await
-    }
-
-    async fn start(database: String, scratch: PathBuf, server: Option<PostgresServer>) -> Result<Self> {
-        for profile in PROFILES {
-            doorward(&["tenant", "create", profile, "--profile", profile, "--db", &database])?;
+    async fn behind_the_gateway(database: Database) -> Result<Self> {
+        let store = ScimStore::start(database, &tenants(), types()).await?;
+        let mut setup = GatewaySetup::new(&tenants());
+        if let Value::Object(types) = types() {
+            setup.scim.extend(types);
         }
-        let configuration = scratch.join("store.json");
-        fs::write(&configuration, configuration_with_types().to_string())?;
-        let (addr, admin) = (port::loopback(port::free()?), port::loopback(port::free()?));
-        let mut store = Command::new(folder::dist().join("doorward"));
-        store.args(["store", "--db", &database, "--config"]).arg(configuration);
-        store.args(["--listen", &addr.to_string(), "--admin", &admin.to_string()]);
-        let process = Process::spawn("store", &mut store, &scratch)?;
-        eventually("the store is ready", async || {
-            ensure!(process.exited().is_none(), "{}", process.report(20));
-            Ok(send(addr, &Request::get("/readyz")).await.is_ok_and(|response| response.status == 200))
-        })
-        .await?;
-        Ok(Self { database, addr, process, scratch, _server: server })
+        let gateway = ScimGateway::start(store.addr(), &setup).await?;
+        Ok(Self { store, gateway: Some(gateway), scratch: folder::scratch("suite")? })
     }
 
-    fn url(&self) -> String {
-        format!("http://{}/scim/v2", self.addr)
+    fn url(&self, tenant: &str) -> String {
+        match &self.gateway {
+            Some(gateway) => gateway.url(tenant),
+            None => self.store.url(),
+        }
     }
 
     fn token(&self, tenant: &str) -> Result<String> {
-        let printed = doorward(&["token", "create", tenant, "suite", "--db", &self.database])?;
-        Ok(printed.trim().to_owned())
+        match &self.gateway {
+            Some(_) => Ok(ScimGateway::token(tenant)),
+            None => self.store.token(tenant),
+        }
     }
 
-    /// Whether a suite succeeded, and all that it said; that is also kept beside the store's log.
+    /// Whether a suite succeeded, and all that it said; that is also kept in a folder of its own.
     fn finished(&self, suite: &mut Command) -> Result<(bool, String)> {
         // What is asked is on this machine, whatever the environment says of proxies.
         suite.env("NO_PROXY", "127.0.0.1");
         let output = suite.output().with_context(|| format!("expected to run {suite:?}"))?;
         fs::write(self.scratch.join("suite.out"), &output.stdout)?;
         fs::write(self.scratch.join("suite.err"), &output.stderr)?;
-        ensure!(self.process.exited().is_none(), "{}", self.process.report(20));
+        ensure!(self.store.process().exited().is_none(), "{}", self.store.process().report(20));
+        if let Some(gateway) = &self.gateway {
+            ensure!(gateway.envoy.is_running(), "{}", gateway.envoy.log());
+        }
         Ok((output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned()))
     }
 }
 
-/// Runs `doorward`; answers what it prints.
-fn doorward(arguments: &[&str]) -> Result<String> {
-    let output = Command::new(folder::dist().join("doorward"))
-        .args(arguments)
-        .output()
-        .context("expected dist/doorward")?;
-    let error = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "expected {arguments:?} to succeed, but it said\n{error}");
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+fn tenants() -> [(&'static str, &'static str); PROFILES.len()] {
+    PROFILES.map(|profile| (profile, profile))
 }
 
 /// Resource types of draft-abbey-scim-agent-extension, which scim-sanity also checks where they are: what is configured is to be as good as
 /// what is built in. Not all of their attributes, but some of each kind that scim2-tester has values for.
-fn configuration_with_types() -> Value {
+fn types() -> Value {
     let core = |name: &str| format!("urn:ietf:params:scim:schemas:core:2.0:{name}");
     let place = "urn:example:params:scim:schemas:extension:2.0:Place";
     let common = [
@@ -223,8 +225,6 @@ fn configuration_with_types() -> Value {
         json!({ "name": "desk", "type": "complex", "subAttributes": [{ "name": "number" }] }),
     ];
     json!({
-        // A suite is not one of the clients that the store is to be protected from.
-        "limits": { "rate": null },
         "schemas": [
             schema(&core("Agent"), "Agent", [common.as_slice(), &agent].concat()),
             schema(&core("AgenticApplication"), "AgenticApplication", [common.as_slice(), &application].concat()),

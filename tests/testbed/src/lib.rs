@@ -1,4 +1,5 @@
-//! Real parts on free loopback ports: Envoy with a filter, an issuer, an upstream that echoes, an HTTP client, PostgreSQL.
+//! Real parts on free loopback ports: Envoy with a filter, an issuer, an upstream that echoes, an HTTP client, PostgreSQL, and
+//! the SCIM store with its gateway.
 //!
 //! Nothing here talks to anything but 127.0.0.1. Every part stops when it is dropped.
 //!
@@ -35,6 +36,8 @@ mod postgres;
 mod process;
 pub mod readme;
 mod runtime;
+mod scim_gateway;
+mod scim_store;
 mod server;
 mod upstream;
 
@@ -46,4 +49,6 @@ pub use keys::{Algorithm, Keys};
 pub use postgres::PostgresServer;
 pub use process::Process;
 pub use runtime::{eventually, run};
+pub use scim_gateway::{GatewaySetup, ScimGateway};
+pub use scim_store::{Database, GATEWAY_KEY, ScimStore};
 pub use upstream::{Seen, Upstream};

@@ -1,0 +1,147 @@
+//! Envoy with the scim-gateway filter in front of a store, by `envoy/scim-gateway.yaml` as it is shipped: only where things are is
+//! another, and who the tenants are.
+
+use crate::scim_store::GATEWAY_KEY;
+use crate::{Envoy, folder, port};
+use anyhow::{Context, Result};
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+use std::fs;
+use std::net::SocketAddr;
+
+/// A running gateway.
+#[derive(Debug)]
+pub struct ScimGateway {
+    /// The proxy.
+    pub envoy: Envoy,
+    addr: SocketAddr,
+}
+
+/// How a gateway is set up.
+#[derive(Debug, Clone)]
+pub struct GatewaySetup {
+    /// Tenants by id, each as in the configuration; without credentials of its own, each has the token [`ScimGateway::token`].
+    pub tenants: Map<String, Value>,
+    /// Members of the section `scim` in place of those of the file.
+    pub scim: Map<String, Value>,
+    /// Members of the document beside `scim`.
+    pub document: Map<String, Value>,
+    /// Clusters beside the store's, by name.
+    pub clusters: Vec<(String, SocketAddr)>,
+    /// Envoy's worker threads.
+    pub workers: u32,
+}
+
+impl GatewaySetup {
+    /// With these tenants by id and profile, and nothing else that is special.
+    pub fn new(tenants: &[(&str, &str)]) -> Self {
+        let tenant = |(id, profile): &(&str, &str)| ((*id).to_owned(), json!({ "profile": profile }));
+        let rate = json!({ "requests_per_second": 1_000_000, "burst": 1_000_000 });
+        let limits = json!({ "rate": rate });
+        Self {
+            tenants: tenants.iter().map(tenant).collect(),
+            scim: Map::from_iter([("limits".to_owned(), limits)]),
+            document: Map::new(),
+            clusters: Vec::new(),
+            workers: 1,
+        }
+    }
+}
+
+impl ScimGateway {
+    /// Starts Envoy on a free port in front of the store at `store`.
+    ///
+    /// # Errors
+    /// If there is no Envoy, or it refuses the configuration; with the end of its log.
+    pub async fn start(store: SocketAddr, setup: &GatewaySetup) -> Result<Self> {
+        let addr = port::loopback(port::free()?);
+        let bootstrap = bootstrap(store, addr, setup)?;
+        let envoy = Envoy::start_bootstrap(&bootstrap, setup.workers).await?;
+        Ok(Self { envoy, addr })
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// The path below which a tenant's service is.
+    pub fn path(tenant: &str) -> String {
+        format!("/tenants/{tenant}/scim/v2")
+    }
+
+    /// The base URL of a tenant's service.
+    pub fn url(&self, tenant: &str) -> String {
+        format!("http://{}{}", self.addr, Self::path(tenant))
+    }
+
+    /// The token of a tenant.
+    pub fn token(tenant: &str) -> String {
+        format!("token-of-{tenant}-0123456789abcdef")
+    }
+}
+
+/// The file, for these tests.
+fn bootstrap(store: SocketAddr, addr: SocketAddr, setup: &GatewaySetup) -> Result<Value> {
+    let path = folder::root().join("envoy/scim-gateway.yaml");
+    let text = fs::read_to_string(&path).with_context(|| format!("expected {}", path.display()))?;
+    let mut file: Value = serde_saphyr::from_str(&text).context("expected YAML")?;
+    file["admin"]["address"] = address(port::loopback(0));
+    let resources = &mut file["static_resources"];
+    let listener = &mut resources["listeners"][0];
+    listener["address"] = address(addr);
+    let config = listener
+        .pointer_mut("/filter_chains/0/filters/0/typed_config/http_filters/0/typed_config/config")
+        .context("expected the filter")?;
+    config["vm_config"]["code"]["local"]["filename"] =
+        folder::dist().join("scim-gateway.wasm").display().to_string().into();
+    let value = &mut config["configuration"]["value"];
+    let document: Value = serde_json::from_str(value.as_str().context("expected the configuration")?)?;
+    *value = configuration(document, addr, setup).to_string().into();
+    let clusters = resources["clusters"].as_array_mut().context("expected clusters")?;
+    for cluster in clusters.iter_mut() {
+        cluster["type"] = "STATIC".into();
+        cluster["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]["address"] = address(store);
+    }
+    for (name, endpoint) in &setup.clusters {
+        clusters.push(json!({
+            "name": name,
+            "type": "STATIC",
+            "connect_timeout": "2s",
+            "load_assignment": {
+                "cluster_name": name,
+                "endpoints": [{ "lb_endpoints": [{ "endpoint": { "address": address(*endpoint) } }] }],
+            },
+        }));
+    }
+    Ok(file)
+}
+
+fn configuration(mut document: Value, addr: SocketAddr, setup: &GatewaySetup) -> Value {
+    let scim = &mut document["scim"];
+    scim["base_url"] = format!("http://{addr}/tenants/{{tenant}}/scim/v2").into();
+    scim["store"]["key"] = json!({ "id": "k1", "secret": GATEWAY_KEY });
+    let mut tenants = setup.tenants.clone();
+    for (id, tenant) in &mut tenants {
+        let has_credentials = ["tokens", "jwt", "certificates"].iter().any(|name| tenant.get(name).is_some());
+        if !has_credentials {
+            tenant["tokens"] = json!([{ "name": "suite", "sha256": sha256(&ScimGateway::token(id)) }]);
+        }
+    }
+    scim["tenants"] = Value::Object(tenants);
+    if let Some(members) = scim.as_object_mut() {
+        members.extend(setup.scim.clone());
+    }
+    if let Some(members) = document.as_object_mut() {
+        members.extend(setup.document.clone());
+    }
+    document
+}
+
+fn sha256(text: &str) -> String {
+    Sha256::digest(text.as_bytes()).iter().map(|octet| format!("{octet:02x}")).collect()
+}
+
+fn address(addr: SocketAddr) -> Value {
+    json!({ "socket_address": { "address": addr.ip().to_string(), "port_value": addr.port() } })
+}
