@@ -1,6 +1,7 @@
 //! Benchmarks: of the core alone, of the filter in a real Envoy beside Envoy's own, and of the SCIM store beside other servers.
 
 mod core;
+mod gateway;
 mod instructions;
 mod jwt;
 mod listeners;
@@ -38,6 +39,8 @@ pub(crate) enum Bench {
     V8,
     /// Requests a second of the SCIM store on SQLite and PostgreSQL, and of other SCIM servers. Needs Node.js, Python, PostgreSQL.
     Scim(scim::Options),
+    /// CPU time and latency that dist/scim-gateway.wasm adds to a SCIM call in Envoy. Needs wrk and h2load.
+    Gateway(gateway::Options),
     /// Write the files in benches/ anew from their JSON.
     Report,
 }
@@ -68,7 +71,10 @@ pub(crate) fn start(bench: Option<Bench>) -> Result<()> {
         Some(Bench::Core { arguments }) => core::start(&arguments),
         Some(Bench::V8) => v8::bench(),
         Some(Bench::Scim(options)) => scim::start(&options),
-        Some(Bench::Report) => report::rewrite().and_then(|()| scim::rewrite()),
+        Some(Bench::Gateway(options)) => gateway::start(&options),
+        Some(Bench::Report) => {
+            report::rewrite().and_then(|()| scim::rewrite()).and_then(|()| gateway::rewrite())
+        }
         Some(Bench::Jwt(options)) => {
             let plan = if options.quick { Plan::QUICK } else { Plan::FULL };
             let plan = Plan { rounds: options.rounds.unwrap_or(plan.rounds), ..plan };
