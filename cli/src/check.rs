@@ -58,7 +58,9 @@ impl Counts {
                 if plugin.fault.is_none() {
                     let policy = config.policy();
                     let (providers, rules) = (policy.providers.len(), policy.rules.iter().count());
-                    println!("{file}: {place}ok ({providers} provider(s), {rules} rule(s))");
+                    let tenants = config.gateway().map(|gateway| gateway.tenants.len());
+                    let tenants = tenants.map(|count| format!(", {count} tenant(s)")).unwrap_or_default();
+                    println!("{file}: {place}ok ({providers} provider(s), {rules} rule(s){tenants})");
                 }
                 for warning in config.warnings() {
                     self.warnings = self.warnings.saturating_add(1);

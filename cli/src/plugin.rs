@@ -5,11 +5,11 @@ use doorward::config::Path;
 use serde_json::{Map, Value};
 
 /// What [`find`] looks for, for people.
-pub(crate) const LOOKED_FOR: &str = "a document with providers and rules, or an Envoy or Istio configuration with a wasm \
-     plugin whose name, root_id or module is ours, or whose configuration has providers or rules";
+pub(crate) const LOOKED_FOR: &str = "a document with providers, rules or scim, or an Envoy or Istio configuration with a wasm \
+     plugin whose name, root_id or module is ours, or whose configuration has one of these";
 
 /// Members by which a document is ours, wherever it stands.
-const MARKS: [&str; 2] = ["providers", "rules"];
+const MARKS: [&str; 3] = ["providers", "rules", "scim"];
 
 /// A configuration that a file has for us.
 #[derive(Debug, Default, PartialEq)]
@@ -172,7 +172,8 @@ fn is_our_name(name: &str) -> bool {
 
 /// A path, URL or image of the module.
 fn is_our_module(module: &str) -> bool {
-    module.contains("doorward") || module.ends_with("jwt-authn.wasm")
+    let is_file = |file: &&str| module.ends_with(file);
+    module.contains("doorward") || ["jwt-authn.wasm", "scim-gateway.wasm"].iter().any(is_file)
 }
 
 fn has_our_module(vm_config: &Value) -> bool {

@@ -6,8 +6,8 @@ use crate::support::{
 };
 use anyhow::{Context, Result, ensure};
 use doorward_testbed::{
-    Algorithm, Envoy, EnvoyConfig, Issuer, Listener, Request, Seen, Upstream, WasmPlugin, folder, port, run,
-    send,
+    Algorithm, Envoy, EnvoyConfig, GATEWAY_KEY, Issuer, Listener, Request, Seen, Upstream, WasmPlugin,
+    folder, port, run, send,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -131,19 +131,22 @@ fn every_file_is_accepted_by_envoy() {
     for entry in fs::read_dir(folder::root().join("envoy")).unwrap() {
         let path = entry.unwrap().path();
         let text = fs::read_to_string(&path).unwrap();
-        if text.contains("\nkind: WasmPlugin\n") {
+        if text.contains("\nkind: WasmPlugin\n") || text.contains("\nkind: EnvoyFilter\n") {
             // For Istio, which makes Envoy's configuration of it: see `istio`.
             continue;
         }
-        let module = filter();
-        let text = text.replace("/etc/envoy/jwt-authn.wasm", module.to_str().unwrap());
+        let text = text.replace("/etc/envoy/", &format!("{}/", folder::dist().display()));
+        // Nobody shall run with a secret that is in a file of ours.
+        let text = text.replace("\"secret\": \"SECRET\"", &format!("\"secret\": \"{GATEWAY_KEY}\""));
         let copy = folder::scratch("validate").unwrap().join(path.file_name().unwrap());
         fs::write(&copy, text).unwrap();
         // Also loads the filter and lets it read its configuration.
         Envoy::validate(&copy).unwrap();
         files.insert(path.file_name().unwrap().to_string_lossy().into_owned());
     }
-    assert!(files.contains("jwt-authn.yaml"), "{files:?}");
+    for file in ["jwt-authn.yaml", "scim-gateway.yaml", "doorward.yaml"] {
+        assert!(files.contains(file), "{file} is not among {files:?}");
+    }
 }
 
 /// What `jwt-authn.yaml` says of the provider.

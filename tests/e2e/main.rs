@@ -12,9 +12,10 @@
 //! | `interop` | tokens of jose, PyJWT and jwcrypto, whole and mutated |
 //! | `istio` | the resources for Istio, as Istio would hand them to Envoy, and the module out of its OCI image |
 //! | `keys` | key sets that come late, wrong, changed or not at all |
-//! | `module` | what the built module imports and exports |
+//! | `module` | what the built modules import and export |
 //! | `observability` | dashboard and alert rules against what Envoy shows |
 //! | `oidc_provider` | a real OpenID provider: its published keys, access tokens and ID tokens |
+//! | `one_proxy` | both filters in one proxy, and what the files under `envoy/` have in common |
 //! | `opaque` | opaque tokens, and a provider that is asked about them |
 //! | `operating` | shadow mode, metrics, logs, filter state |
 //! | `replies` | each denial as the client and the access log see it |
@@ -44,6 +45,7 @@ mod keys;
 mod module;
 mod observability;
 mod oidc_provider;
+mod one_proxy;
 mod opaque;
 mod operating;
 mod replies;
