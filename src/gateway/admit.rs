@@ -7,7 +7,7 @@ use super::refusal::{Reason, Refusal};
 use crate::authn::AuthnPolicy;
 use crate::http::RequestHead;
 use crate::policy::NormalPath;
-use crate::scim::Route;
+use crate::scim::{Route, ScimError};
 use crate::time::UnixTime;
 use sha2::{Digest, Sha256};
 
@@ -33,7 +33,7 @@ impl GatewayPolicy {
         authn: &AuthnPolicy,
         now: UnixTime,
         head: &RequestHead<'_>,
-        fresh: impl FnOnce() -> String,
+        fresh: impl FnOnce() -> Option<String>,
     ) -> (Call, Admission) {
         let mut sent = head.values(b"x-request-id");
         let request_id = sent.next().filter(|_| sent.next().is_none()).and_then(plausible_id);
@@ -43,9 +43,11 @@ impl GatewayPolicy {
             actor: None,
             is_certified: false,
             method: Method::of(head.method),
-            route: Ok(Route::Root),
+            // Until the tenant is known, it names nothing.
+            route: Err(ScimError::new(404, "expected the address of a SCIM service")),
             query: query(head.path),
-            request_id: request_id.map_or_else(fresh, str::to_owned),
+            // Without one from anywhere the store makes one, which the edge does not know.
+            request_id: request_id.map(str::to_owned).or_else(fresh).unwrap_or_default(),
             trace_id: head.trace_parent().map(|trace| trace.trace_id.to_owned()),
             fields: Fields { has_request_id: request_id.is_some(), ..Fields::of(head) },
         };

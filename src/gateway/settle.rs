@@ -40,7 +40,7 @@ struct Clean {
 
 impl GatewayPolicy {
     /// Judges a call whose caller is known, with its whole body, and says how it goes on to the store. `fresh` makes up an
-    /// `Idempotency-Key`, which must never be the same again.
+    /// `Idempotency-Key`, which must never be the same again; none if the host has no randomness.
     ///
     /// # Errors
     /// [`Refusal`] for whatever is at fault.
@@ -49,7 +49,7 @@ impl GatewayPolicy {
         call: &Call,
         body: &[u8],
         surroundings: Surroundings,
-        fresh: impl FnOnce() -> String,
+        fresh: impl FnOnce() -> Option<String>,
     ) -> Result<Forwarding, Refusal> {
         let (Some(tenant), Some(actor)) = (call.tenant.and_then(|id| self.tenant(id)), &call.actor) else {
             return Err(Refusal::new(Reason::InternalError));
@@ -90,7 +90,9 @@ impl GatewayPolicy {
             mutations.push(set("x-request-id", call.request_id.clone()));
         }
         if call.operation() == Operation::Create && call.fields.idempotency_key.is_none() {
-            mutations.push(set("idempotency-key", fresh()));
+            // Without a key a create that is tried again could be made twice.
+            let key = fresh().ok_or_else(|| Refusal::new(Reason::InternalError))?;
+            mutations.push(set("idempotency-key", key));
         }
         if clean.body.is_some() {
             // The proxy counts it anew.

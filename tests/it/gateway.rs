@@ -80,7 +80,7 @@ impl Sent<'_> {
 
 impl Bed {
     fn begin(&self, sent: &Sent<'_>) -> (Call, Admission) {
-        sent.with(|head| self.policy.begin(self.authn.policy(), NOW, head, || "made-up".to_owned()))
+        sent.with(|head| self.policy.begin(self.authn.policy(), NOW, head, || Some("made-up".to_owned())))
     }
 
     /// What goes to the store, or why nothing does.
@@ -94,7 +94,7 @@ impl Bed {
         self.policy.check_head(&call)?;
         let around = Surroundings { now: NOW, client: Some([192, 0, 2, 7].into()) };
         let forwarding =
-            self.policy.settle(&call, sent.body.as_bytes(), around, || "fresh-key".to_owned())?;
+            self.policy.settle(&call, sent.body.as_bytes(), around, || Some("fresh-key".to_owned()))?;
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         let mut forwarded = Forwarded { body: forwarding.body.as_deref().map(text), ..Forwarded::default() };
         for mutation in &forwarding.mutations {
@@ -398,11 +398,11 @@ fn a_certificate_is_asked_for_beside_a_token_or_alone() {
     let (mut call, admission) = bed.begin(&gamma);
     assert_eq!((admission, bed.policy.wants_certificate(&call)), (Admission::Known, true));
     let around = Surroundings { now: NOW, client: None };
-    let refused = bed.policy.settle(&call, b"", around, String::new).unwrap_err();
+    let refused = bed.policy.settle(&call, b"", around, || None).unwrap_err();
     assert_eq!(refused.reason, Reason::InternalError, "nobody is known yet");
     bed.policy.admit_certificate(&mut call, Some([0x11; 32])).unwrap();
     assert_eq!(call.actor().map(Actor::name).as_deref(), Some("certificate:okta-mtls"));
-    assert!(bed.policy.settle(&call, b"", around, String::new).is_ok());
+    assert!(bed.policy.settle(&call, b"", around, || None).is_ok());
 }
 
 #[test]

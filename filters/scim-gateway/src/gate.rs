@@ -53,8 +53,7 @@ impl Gate {
         let received = RequestHeaders::read()?;
         let fields = received.fields()?;
         let head = RequestHead::new(&fields);
-        let fresh = fresh()?;
-        let (call, admission) = self.policy.begin(self.authenticator.policy(), now, &head, || fresh);
+        let (call, admission) = self.policy.begin(self.authenticator.policy(), now, &head, fresh);
         self.calls.insert(id, InFlight::new(call, watch, end_of_stream));
         match admission {
             Admission::Refused(refusal) => Ok(self.refuse(id, &refusal)),
@@ -187,8 +186,7 @@ impl Gate {
             size => body::request(size, limit)?,
         };
         let surroundings = Surroundings { now, client: client_address()? };
-        let fresh = fresh()?;
-        match self.policy.settle(&in_flight.call, &body, surroundings, || fresh) {
+        match self.policy.settle(&in_flight.call, &body, surroundings, fresh) {
             Ok(forwarding) => {
                 headers::apply(&forwarding.mutations)?;
                 if let Some(body) = &forwarding.body {
@@ -324,9 +322,10 @@ fn send(refusal: &Refusal, request_id: Option<&str>) {
     }
 }
 
-/// 128 random bits in hexadecimal.
-fn fresh() -> Result<String, HostError> {
-    Ok(random::secret()?.iter().take(16).map(|octet| format!("{octet:02x}")).collect())
+/// 128 random bits in hexadecimal; `None` if the host has none.
+fn fresh() -> Option<String> {
+    let secret = random::secret().ok()?;
+    Some(secret.iter().take(16).map(|octet| format!("{octet:02x}")).collect())
 }
 
 /// The SHA-256 of the certificate that the client has shown in its TLS handshake.

@@ -8,6 +8,8 @@ mod gate;
 mod http;
 mod metrics;
 mod root;
+#[cfg(test)]
+mod tests;
 
 mod entry {
     doorward_host::main! {{

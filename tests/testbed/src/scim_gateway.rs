@@ -86,22 +86,20 @@ fn bootstrap(store: SocketAddr, addr: SocketAddr, setup: &GatewaySetup) -> Resul
     let path = folder::root().join("envoy/scim-gateway.yaml");
     let text = fs::read_to_string(&path).with_context(|| format!("expected {}", path.display()))?;
     let mut file: Value = serde_saphyr::from_str(&text).context("expected YAML")?;
-    file["admin"]["address"] = address(port::loopback(0));
-    let resources = &mut file["static_resources"];
-    let listener = &mut resources["listeners"][0];
-    listener["address"] = address(addr);
-    let config = listener
-        .pointer_mut("/filter_chains/0/filters/0/typed_config/http_filters/0/typed_config/config")
-        .context("expected the filter")?;
-    config["vm_config"]["code"]["local"]["filename"] =
-        folder::dist().join("scim-gateway.wasm").display().to_string().into();
-    let value = &mut config["configuration"]["value"];
-    let document: Value = serde_json::from_str(value.as_str().context("expected the configuration")?)?;
-    *value = configuration(document, addr, setup).to_string().into();
-    let clusters = resources["clusters"].as_array_mut().context("expected clusters")?;
+    put(&mut file, "/admin/address", address(port::loopback(0)))?;
+    put(&mut file, "/static_resources/listeners/0/address", address(addr))?;
+    let filter = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/http_filters/0/typed_config/config";
+    let module = folder::dist().join("scim-gateway.wasm").display().to_string();
+    put(&mut file, &format!("{filter}/vm_config/code/local/filename"), module.into())?;
+    let value = format!("{filter}/configuration/value");
+    let document = file.pointer(&value).and_then(Value::as_str).context("expected the configuration")?;
+    let document = configuration(serde_json::from_str(document)?, addr, setup)?.to_string();
+    put(&mut file, &value, document.into())?;
+    let clusters = file.pointer_mut("/static_resources/clusters").and_then(Value::as_array_mut);
+    let clusters = clusters.context("expected clusters")?;
     for cluster in clusters.iter_mut() {
-        cluster["type"] = "STATIC".into();
-        cluster["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]["address"] = address(store);
+        put(cluster, "/type", "STATIC".into())?;
+        put(cluster, "/load_assignment/endpoints/0/lb_endpoints/0/endpoint/address", address(store))?;
     }
     for (name, endpoint) in &setup.clusters {
         clusters.push(json!({
@@ -117,25 +115,28 @@ fn bootstrap(store: SocketAddr, addr: SocketAddr, setup: &GatewaySetup) -> Resul
     Ok(file)
 }
 
-fn configuration(mut document: Value, addr: SocketAddr, setup: &GatewaySetup) -> Value {
-    let scim = &mut document["scim"];
-    scim["base_url"] = format!("http://{addr}/tenants/{{tenant}}/scim/v2").into();
-    scim["store"]["key"] = json!({ "id": "k1", "secret": GATEWAY_KEY });
+/// Puts `value` in the place of what is there.
+fn put(file: &mut Value, pointer: &str, value: Value) -> Result<()> {
+    *file.pointer_mut(pointer).with_context(|| format!("expected {pointer}"))? = value;
+    Ok(())
+}
+
+fn configuration(mut document: Value, addr: SocketAddr, setup: &GatewaySetup) -> Result<Value> {
     let mut tenants = setup.tenants.clone();
     for (id, tenant) in &mut tenants {
         let has_credentials = ["tokens", "jwt", "certificates"].iter().any(|name| tenant.get(name).is_some());
-        if !has_credentials {
-            tenant["tokens"] = json!([{ "name": "suite", "sha256": sha256(&ScimGateway::token(id)) }]);
+        if let (Some(tenant), false) = (tenant.as_object_mut(), has_credentials) {
+            let token = json!([{ "name": "suite", "sha256": sha256(&ScimGateway::token(id)) }]);
+            tenant.insert("tokens".to_owned(), token);
         }
     }
-    scim["tenants"] = Value::Object(tenants);
-    if let Some(members) = scim.as_object_mut() {
-        members.extend(setup.scim.clone());
-    }
-    if let Some(members) = document.as_object_mut() {
-        members.extend(setup.document.clone());
-    }
-    document
+    put(&mut document, "/scim/base_url", format!("http://{addr}/tenants/{{tenant}}/scim/v2").into())?;
+    put(&mut document, "/scim/store/key/secret", GATEWAY_KEY.into())?;
+    put(&mut document, "/scim/tenants", Value::Object(tenants))?;
+    let scim = document.pointer_mut("/scim").and_then(Value::as_object_mut);
+    scim.context("expected the section scim")?.extend(setup.scim.clone());
+    document.as_object_mut().context("expected a document")?.extend(setup.document.clone());
+    Ok(document)
 }
 
 fn sha256(text: &str) -> String {

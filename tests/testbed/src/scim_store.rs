@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -127,7 +127,7 @@ impl ScimStore {
     }
 }
 
-fn spawn(database: &str, addr: SocketAddr, configuration: &PathBuf, folder: &PathBuf) -> Result<Process> {
+fn spawn(database: &str, addr: SocketAddr, configuration: &Path, folder: &Path) -> Result<Process> {
     let admin = port::loopback(port::free()?);
     let mut store = Command::new(folder::dist().join("doorward"));
     store.args(["store", "--db", database, "--config"]).arg(configuration);

@@ -120,7 +120,8 @@ impl Bench {
                 .header("content-type", "application/scim+json")
                 .body(user("bench@example.com").to_string());
             let created = send(store.addr(), &create).await?;
-            let id = created.json()?["id"].as_str().context("expected an id")?.to_owned();
+            let created = created.json()?;
+            let id = created.get("id").and_then(Value::as_str).context("expected an id")?.to_owned();
             users.insert(tenant, (id, token));
         }
         Ok(Self { store, envoy, folder: folder::scratch("bench")?, users, seconds })

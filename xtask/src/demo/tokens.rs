@@ -1,64 +1,23 @@
-//! The filter in a real Envoy between an issuer and an upstream, and what it does to requests.
+//! The first act: jwt-authn in a real Envoy between an issuer and an upstream, and what it does to requests.
 
 use crate::table::Table;
-use crate::{artifacts, setup};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result};
 use doorward_testbed::{
-    Envoy, EnvoyConfig, Issuer, Listener, Request, Response, Seen, Upstream, WasmPlugin, folder, run, send,
+    Envoy, EnvoyConfig, Issuer, Listener, Request, Response, Seen, Upstream, WasmPlugin, folder, send,
     unix_now,
 };
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::fs;
-use tokio::signal::unix::{SignalKind, signal};
 
 /// The headers that the demo's configuration makes from claims.
 const IDENTITY_HEADERS: [&str; 3] = ["x-user-id", "x-user-groups", "x-tenant"];
 
-/// Shows the table and stops.
-///
-/// # Errors
-/// Also if a row is not as it should be.
-pub(crate) fn once() -> Result<()> {
-    prepare()?;
-    run(async {
-        let demo = Demo::start().await?;
-        let surprises = demo.show().await?;
-        ensure!(
-            surprises == 0,
-            "expected every row as documented, but found {surprises} otherwise\n{}",
-            demo.envoy.log()
-        );
-        Ok(())
-    })
-}
-
-/// Shows the table and stays until Ctrl-C, for requests of your own.
-pub(crate) fn stay() -> Result<()> {
-    prepare()?;
-    run(async {
-        let demo = Demo::start().await?;
-        demo.show().await?;
-        demo.invite()?;
-        let mut terminate = signal(SignalKind::terminate()).context("expected to wait for SIGTERM")?;
-        tokio::select! {
-            interrupted = tokio::signal::ctrl_c() => interrupted.context("expected to wait for Ctrl-C")?,
-            _ = terminate.recv() => {}
-            () = demo.envoy.ended() => bail!("expected Envoy to stay, but it ended\n{}", demo.envoy.log()),
-        }
-        println!("\nstopped");
-        Ok(())
-    })
-}
-
-fn prepare() -> Result<()> {
-    artifacts::filters(&setup::tools()?)
-}
-
-struct Demo {
+/// The parts.
+pub(super) struct Tokens {
     issuer: Issuer,
     upstream: Upstream,
-    envoy: Envoy,
+    pub(super) envoy: Envoy,
 }
 
 /// One row: a request, and what should become of it.
@@ -77,8 +36,8 @@ enum Outcome {
     Denied(u16, String),
 }
 
-impl Demo {
-    async fn start() -> Result<Self> {
+impl Tokens {
+    pub(super) async fn start() -> Result<Self> {
         let upstream = Upstream::start().await?;
         let issuer = Issuer::start().await?;
         let plugin = WasmPlugin::new(folder::dist().join("jwt-authn.wasm"), &configuration(&issuer));
@@ -90,7 +49,7 @@ impl Demo {
     }
 
     /// Sends every request and prints what became of it. The number of those that are not as they should be.
-    async fn show(&self) -> Result<usize> {
+    pub(super) async fn show(&self) -> Result<usize> {
         let mut table = Table::new(&["sent", "came back", "the upstream saw", ""]);
         let mut surprises = Vec::new();
         for case in self.cases()? {
@@ -167,7 +126,7 @@ impl Demo {
     }
 
     /// Prints requests to try.
-    fn invite(&self) -> Result<()> {
+    pub(super) fn invite(&self) -> Result<()> {
         let files = folder::scratch("demo")?;
         let address = self.envoy.addr("demo")?;
         let mut text = "Try it, for an hour; -H @FILE takes the token from a file:\n".to_owned();
@@ -186,7 +145,7 @@ impl Demo {
         for line in lines {
             writeln!(text, "  {line}")?;
         }
-        println!("{text}Ctrl-C stops everything.");
+        println!("{text}");
         Ok(())
     }
 }
