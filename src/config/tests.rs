@@ -490,3 +490,117 @@ fn what_is_written_is_taken() {
         json!({"realm": "api", "resource_metadata": "https://a/.well-known/oauth-protected-resource"}),
     );
 }
+
+/// A document for the SCIM gateway alone.
+fn scim() -> Value {
+    json!({
+        "scim": {
+            "base_url": "https://scim.example.com/tenants/{tenant}/scim/v2",
+            "store": { "gateway": "edge", "key": { "id": "k1", "secret": "A".repeat(43) } },
+            "tenants": { "acme": { "tokens": [{ "name": "okta", "sha256": "ab".repeat(32) }] } },
+        },
+    })
+}
+
+/// One change to `scim` must give exactly these faults.
+fn check_scim(pointer: &str, value: Value, expected: &[&str]) {
+    let mut document = scim();
+    let (parent, name) = pointer.rsplit_once('/').unwrap();
+    document.pointer_mut(parent).unwrap()[name] = value.clone();
+    assert_eq!(faults(&document), expected, "{pointer} = {value}");
+}
+
+#[test]
+fn scim_alone_needs_no_rules_and_rules_need_no_scim() {
+    let scim = scim().to_string();
+    assert!(Config::load(scim.as_bytes()).is_ok() && Config::load_with_scim(scim.as_bytes()).is_ok());
+    let fault = |error: super::ConfigError| error.faults()[0].path.clone();
+    assert_eq!(Config::load_with_rules(scim.as_bytes()).map_err(fault).err().as_deref(), Some("rules"));
+    let rules = smallest().to_string();
+    assert!(Config::load_with_rules(rules.as_bytes()).is_ok());
+    assert_eq!(Config::load_with_scim(rules.as_bytes()).map_err(fault).err().as_deref(), Some("scim"));
+    // Whoever decides by rules leaves the section to others.
+    let mut both = smallest();
+    both["scim"] = json!({ "anything": 1 });
+    assert!(Config::load_with_rules(both.to_string().as_bytes()).is_ok());
+    assert!(Config::load_with_scim(both.to_string().as_bytes()).is_err());
+}
+
+#[test]
+fn faults_of_scim_are_found_in_their_places() {
+    check_scim(
+        "/scim/tenants",
+        json!({}),
+        &["scim.tenants: expected at least one tenant: without any, every call is refused"],
+    );
+    check_scim(
+        "/scim/tenants",
+        json!({ "Acme": { "tokens": [{ "name": "a b", "sha256": "zz" }, { "expires": "soon" }], "profile": "azure", "x": 1 } }),
+        &[
+            "scim.tenants.Acme: expected the id of a tenant as the store has it, of 1 to 64 of a-z, 0-9 and -",
+            "scim.tenants.Acme.profile: expected one of rfc, entra, okta, google, jumpcloud, onelogin, but found \"azure\"",
+            "scim.tenants.Acme.tokens[0].name: expected 1 to 64 of A-Z, a-z, 0-9, -, _ and ., but found \"a b\"",
+            "scim.tenants.Acme.tokens[0].sha256: expected a SHA-256 in 64 hexadecimal digits",
+            "scim.tenants.Acme.tokens[1].expires: expected a date and time such as \"2011-05-13T04:42:34Z\", but found \"soon\"",
+            "scim.tenants.Acme.tokens[1].name: expected a name of your own, but found nothing",
+            "scim.tenants.Acme.tokens[1].sha256: expected a SHA-256 in 64 hexadecimal digits, but found nothing",
+            "scim.tenants.Acme.x: unknown field `x`, expected one of `profile`, `base_url`, `hosts`, `tokens`, `jwt`, `certificates`, `unknown_attributes`, `rate`",
+        ],
+    );
+    check_scim(
+        "/scim/tenants/beta",
+        json!({ "tokens": [{ "name": "x", "sha256": "AB".repeat(32) }] }),
+        &["scim.tenants.beta.tokens[0].sha256: expected each token once: whose it is must be certain"],
+    );
+    check_scim(
+        "/scim/tenants/acme",
+        json!({}),
+        &["scim.tenants.acme: expected tokens, jwt or certificates: without any, every call is refused"],
+    );
+    check_scim(
+        "/scim/tenants/acme",
+        json!({ "jwt": { "provider": "corp", "allow_missing": true } }),
+        &[
+            "scim.tenants.acme.jwt.provider: expected the name of a provider (there is none), but found \"corp\"",
+        ],
+    );
+    check_scim(
+        "/scim/base_url",
+        Value::Null,
+        &[
+            "scim.tenants.acme.base_url: expected what clients call the service, here or in scim.base_url, but found nothing",
+        ],
+    );
+    check_scim(
+        "/scim/base_url",
+        json!("https://a/%20b"),
+        &["scim.tenants.acme.base_url: expected a path without query and percent signs, but found \"/%20b\""],
+    );
+    check_scim(
+        "/scim/store",
+        json!({ "base_path": "scim", "gateway": "a b", "key": { "id": "k", "secret": "c2hvcnQ" } }),
+        &[
+            "scim.store.base_path: expected a path such as \"/scim/v2\", or \"\", but found \"scim\"",
+            "scim.store.gateway: expected 1 to 64 of A-Z, a-z, 0-9, -, _ and ., but found \"a b\"",
+            "scim.store.key: expected a secret of at least 32 bytes, but found 5",
+        ],
+    );
+    check_scim(
+        "/scim/limits",
+        json!({ "body": 1, "bulk": { "max_operations": 0 }, "rate": { "burst": 0 } }),
+        &[
+            "scim.limits.body: expected 1024 to 16777216, but found 1",
+            "scim.limits.bulk.max_operations: expected 1 to 100000, but found 0",
+            "scim.limits.rate.burst: expected 1 to 1000000, but found 0",
+            "scim.limits.rate.requests_per_second: expected a number of calls, but found nothing",
+        ],
+    );
+    let certificates = json!([{ "name": "a", "sha256": "cd".repeat(32) }]);
+    check_scim(
+        "/scim/tenants/beta",
+        json!({ "certificates": certificates, "base_url": "https://scim.example.com/tenants/acme/scim/v2" }),
+        &[
+            "scim.tenants.beta: expected tokens or jwt, or a base_url of its own: a certificate alone does not tell tenants apart",
+        ],
+    );
+}

@@ -10,6 +10,7 @@ use crate::policy::NormalPath;
 use crate::scim::{Route, ScimError};
 use crate::time::UnixTime;
 use sha2::{Digest, Sha256};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// The name under which a token's subject is found among what was taken from its claims.
 pub const SUBJECT: &str = "subject";
@@ -183,8 +184,10 @@ impl GatewayPolicy {
         let tenant = self.tenant(call.tenant?)?;
         let actor = call.actor.as_ref()?.name();
         // By a secret, so that no client can choose whose bucket it shares; the same on all workers.
-        let digest = self.store.key.digest(&["bucket", &tenant.name, &actor]);
-        let name = digest.first_chunk().map_or(0, |octets| BucketName::from_le_bytes(*octets));
+        let mut hasher = DefaultHasher::new();
+        (&self.salt, &tenant.name, &actor).hash(&mut hasher);
+        let [low, high, ..] = hasher.finish().to_le_bytes();
+        let name = BucketName::from_le_bytes([low, high]);
         Some((name, tenant.rate?))
     }
 }

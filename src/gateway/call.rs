@@ -5,6 +5,7 @@ use super::refusal::{Reason, Refusal};
 use crate::http::RequestHead;
 use crate::scim::{Route, ScimError};
 use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 use std::fmt;
 
 /// A call: what is known of it, from its head to its end.
@@ -284,8 +285,12 @@ impl Fields {
                     fields.repeated = Some(name);
                 }
             };
-            let name = field.name.to_ascii_lowercase();
-            match name.as_slice() {
+            // Proxies write names in lower case, most of the time.
+            let name = match field.name.iter().any(u8::is_ascii_uppercase) {
+                true => Cow::Owned(field.name.to_ascii_lowercase()),
+                false => Cow::Borrowed(field.name),
+            };
+            match name.as_ref() {
                 b"content-type" => once(&mut fields.content_type, "Content-Type"),
                 b"if-match" => once(&mut fields.if_match, "If-Match"),
                 b"if-none-match" => once(&mut fields.if_none_match, "If-None-Match"),

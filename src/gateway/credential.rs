@@ -149,10 +149,9 @@ impl CredentialKey {
         Ok(Self { id, mac, header })
     }
 
-    /// A digest of `texts` that only who has the key can make.
-    pub(super) fn digest(&self, texts: &[&str]) -> [u8; 32] {
-        // No credential is made of such bytes: they have no zero in them.
-        self.mac.tag(texts.join("\0").as_bytes())
+    /// A digest of `label` that only who has the key can make. It must have no dot in it, as what is sealed has.
+    pub fn digest(&self, label: &str) -> [u8; 32] {
+        self.mac.tag(label.as_bytes())
     }
 
     /// The credential for what is granted, from `now` on for [`LIFETIME`].

@@ -5,8 +5,8 @@ use super::rate::Rate;
 use super::site::Sites;
 use crate::scim::{BulkLimits, Catalog, Profile, Unknown};
 use crate::time::UnixTime;
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
@@ -29,6 +29,8 @@ pub struct GatewayPolicy {
     pub bulk: BulkLimits,
     /// What audit lines show of persons.
     pub personal: Personal,
+    /// What the names of buckets are made with: the same on all workers, and a secret ([`CredentialKey::digest`]).
+    pub salt: [u8; 32],
 }
 
 /// The place of a tenant in the configuration.
@@ -114,6 +116,12 @@ impl StaticTokens {
                 Ok(())
             }
         }
+    }
+
+    /// The names of a tenant's tokens that never expire.
+    pub fn without_end(&self, tenant: TenantId) -> BTreeSet<&str> {
+        let of_tenant = self.0.values().filter(|token| token.tenant == tenant && token.expires.is_none());
+        of_tenant.map(|token| token.name.as_str()).collect()
     }
 
     /// The token of that hash. Looking a hash up tells by its time nothing of use: who can choose a hash cannot choose its token.

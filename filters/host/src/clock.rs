@@ -10,7 +10,10 @@ use std::time::Duration;
 /// # Errors
 /// [`HostError::Status`] if the host has no clock, [`HostError::Malformed`] if its time is not an instant.
 pub fn now() -> Result<UnixTime, HostError> {
-    let nanoseconds = sys::get_current_time_nanoseconds()?;
+    instant(sys::get_current_time_nanoseconds()?)
+}
+
+fn instant(nanoseconds: u64) -> Result<UnixTime, HostError> {
     let millis = i64::try_from(nanoseconds / 1_000_000)
         .map_err(|_| HostError::Malformed { call: "proxy_get_current_time_nanoseconds" })?;
     Ok(UnixTime::from_millis(millis))
@@ -27,6 +30,14 @@ impl Stopwatch {
     /// [`HostError::Status`] if the host has no clock.
     pub fn start() -> Result<Self, HostError> {
         sys::get_current_time_nanoseconds().map(Self)
+    }
+
+    /// When it was started, in milliseconds since the epoch.
+    ///
+    /// # Errors
+    /// [`HostError::Malformed`] if the host's time is not an instant.
+    pub fn started(self) -> Result<UnixTime, HostError> {
+        instant(self.0)
     }
 
     /// How long ago it was started; zero if the clock was set back since.

@@ -49,7 +49,8 @@ impl Gate {
     }
 
     fn try_begin(&mut self, id: u32, end_of_stream: bool) -> Result<Passage, HostError> {
-        let (now, watch) = (clock::now()?, Stopwatch::start()?);
+        let watch = Stopwatch::start()?;
+        let now = watch.started()?;
         let received = RequestHeaders::read()?;
         let fields = received.fields()?;
         let head = RequestHead::new(&fields);

@@ -71,15 +71,18 @@ impl Compiler<'_> {
             Some(raw::PersonalData::Masked) | None => Personal::Masked,
         };
         let Built { tenants, rules, sites, tokens } = built;
+        let store = store?;
+        let salt = store.key.digest("buckets");
         let policy = GatewayPolicy {
             catalog: catalog?,
             tenants,
             sites,
             tokens,
-            store: store?,
+            store,
             max_body,
             bulk,
             personal,
+            salt,
         };
         Some(ScimConfig { policy, rules, subject: subject? })
     }
@@ -148,9 +151,14 @@ impl Compiler<'_> {
         let profile = match raw.profile.as_deref() {
             None => Profile::default(),
             Some(text) => {
-                let known: Vec<_> = Profile::ALL.into_iter().map(Profile::as_str).collect();
-                let expected = format!("one of {}", known.join(", "));
-                self.faults.expect(&profile_path, Profile::from_name(text), &expected).unwrap_or_default()
+                let profile = Profile::from_name(text);
+                if profile.is_none() {
+                    let known: Vec<_> = Profile::ALL.into_iter().map(Profile::as_str).collect();
+                    let known = known.join(", ");
+                    self.faults
+                        .add(&profile_path, format_args!("expected one of {known}, but found {text:?}"));
+                }
+                profile.unwrap_or_default()
             }
         };
         let own = raw.base_url.as_deref().or(base_url).map(|url| url.replace("{tenant}", &name));
@@ -304,8 +312,13 @@ impl Compiler<'_> {
             let octets: Option<Vec<u8>> = text.as_bytes().chunks(2).map(octet).collect();
             octets?.try_into().ok()
         });
-        // What was found may be the token itself.
-        self.faults.expect(path, digest, "a SHA-256 in 64 hexadecimal digits")
+        if text.is_some() && digest.is_none() {
+            // What was found may be the token itself: it is not repeated.
+            self.faults.add(path, "expected a SHA-256 in 64 hexadecimal digits");
+        } else if text.is_none() {
+            self.faults.add(path, "expected a SHA-256 in 64 hexadecimal digits, but found nothing");
+        }
+        digest
     }
 
     fn check_name(&mut self, path: &Path, name: &str) -> bool {

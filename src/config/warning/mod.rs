@@ -8,6 +8,7 @@ mod coverage;
 use super::Config;
 use super::fault::Path;
 use crate::authn::{Provider, TokenLocation, Verification};
+use crate::gateway::{GatewayPolicy, Personal, TenantId};
 use crate::jwt::ClaimPath;
 use crate::oauth::Introspection;
 use crate::oidc::KeySetSource;
@@ -59,6 +60,9 @@ impl Config {
         }
         found.rules(self);
         found.headers(self);
+        if let Some(gateway) = self.gateway() {
+            found.scim(&Path::default().member("scim"), gateway);
+        }
         found.0
     }
 
@@ -109,6 +113,30 @@ impl Found {
                 &path.member("danger_no_expiry"),
                 "a token without exp is accepted until its key is withdrawn, whoever has stolen it",
             );
+        }
+    }
+
+    fn scim(&mut self, path: &Path, gateway: &GatewayPolicy) {
+        if gateway.personal == Personal::Plain {
+            self.add(
+                &path.member("audit").member("personal_data"),
+                "audit lines name persons; keep them as long as the law lets you, and no longer",
+            );
+        }
+        for (index, tenant) in gateway.tenants.iter().enumerate() {
+            let path = path.member("tenants").member(&tenant.name);
+            if tenant.base_url.starts_with("http:") {
+                self.add(
+                    &path.member("base_url"),
+                    "clients send their tokens as they are to an http address",
+                );
+            }
+            for name in gateway.tokens.without_end(TenantId(index)) {
+                let message = format_args!(
+                    "token {name:?} has no expires: whoever has a copy of it may use it for good"
+                );
+                self.add(&path.member("tokens"), message);
+            }
         }
     }
 
@@ -344,5 +372,38 @@ mod tests {
         check(&[plain, ("/providers/corp/required_claims", json!([["sub"]]))], &[]);
         check(&[header(json!({"header": "x-user", "claim": ["sub"], "when_missing": "reject"}))], &[]);
         check(&[header(json!({"header": "x-groups", "claim": ["groups"]}))], &[]);
+    }
+
+    #[test]
+    fn scim_is_looked_at_too() {
+        let token = json!({"name": "a", "sha256": "ab".repeat(32)});
+        let scim = |changes: &[(&str, Value)]| {
+            let mut scim = json!({
+                "base_url": "https://scim.example.com/{tenant}",
+                "store": {"gateway": "edge", "key": {"id": "k1", "secret": "A".repeat(43)}},
+                "tenants": {"acme": {"tokens": [token], "jwt": {"provider": "corp"}}},
+            });
+            scim["tenants"]["acme"]["tokens"][0]["expires"] = json!("2027-01-01T00:00:00Z");
+            for (pointer, value) in changes {
+                let (parent, name) = pointer.rsplit_once('/').unwrap();
+                scim.pointer_mut(parent).unwrap()[name] = value.clone();
+            }
+            scim
+        };
+        check(&[("/scim", scim(&[]))], &[]);
+        // A provider that only tenants have is one that is used.
+        let anonymous = json!([{"match": {"path": {"exact": "/healthz"}}, "allow": "anonymous"}]);
+        check(&[("/rules", anonymous), ("/scim", scim(&[]))], &[]);
+        check(
+            &[(
+                "/scim",
+                scim(&[
+                    ("/audit", json!({"personal_data": "plain"})),
+                    ("/base_url", json!("http://scim.example.com/{tenant}")),
+                    ("/tenants/acme/tokens", json!([token])),
+                ]),
+            )],
+            &["scim.audit.personal_data", "scim.tenants.acme.base_url", "scim.tenants.acme.tokens"],
+        );
     }
 }

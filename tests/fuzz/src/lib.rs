@@ -26,6 +26,7 @@ pub mod compact_jws;
 pub mod configuration;
 pub mod discovery;
 pub mod dpop_proof;
+pub mod gateway_call;
 pub mod gateway_credential;
 pub mod jwk_set;
 pub mod mutator;
@@ -49,11 +50,12 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 13] = [
+pub const TARGETS: [Target; 14] = [
     Target { name: "compact_jws", check: compact_jws::check },
     Target { name: "configuration", check: configuration::check },
     Target { name: "discovery", check: discovery::check },
     Target { name: "dpop_proof", check: dpop_proof::check },
+    Target { name: "gateway_call", check: gateway_call::check },
     Target { name: "gateway_credential", check: gateway_credential::check },
     Target { name: "jwk_set", check: jwk_set::check },
     Target { name: "path", check: path::check },

@@ -39,6 +39,11 @@ fn dpop_proof_holds() {
 }
 
 #[test]
+fn gateway_call_holds() {
+    replay("gateway_call");
+}
+
+#[test]
 fn gateway_credential_holds() {
     replay("gateway_credential");
 }
