@@ -99,6 +99,10 @@ pub(super) fn scim_profile(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "enum": names })
 }
 
+pub(super) fn any(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": ["string", "number", "boolean", "array", "object"] })
+}
+
 pub(super) fn scalar(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": ["string", "number", "boolean"] })
 }

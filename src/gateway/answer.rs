@@ -15,17 +15,16 @@ pub enum Answer {
     Replace(Refusal),
 }
 
-/// Response fields that mean something to clients. All others are the store's and the proxies' own business.
-const KEPT: [&[u8]; 14] = [
+/// Response fields that mean something to clients, beside `Location` and `Content-Length`. All others are the store's and the proxies'
+/// own business.
+const KEPT: [&[u8]; 12] = [
     b":status",
     b"allow",
     b"cache-control",
     b"connection",
-    b"content-length",
     b"content-type",
     b"date",
     b"etag",
-    b"location",
     b"retry-after",
     b"server",
     b"transfer-encoding",
@@ -61,8 +60,12 @@ impl GatewayPolicy {
         };
         let is_kept = |field: &HeaderField<'_>| {
             let name = field.name.to_ascii_lowercase();
-            let is_known = KEPT.contains(&name.as_slice());
-            is_known && (name != b"location" || is_public(field.value))
+            match name.as_slice() {
+                b"location" => is_public(field.value),
+                // Under the client's names the body has another length, be it for HEAD.
+                b"content-length" => !(matches!(status, Some(..=399)) && self.maps_answers(call)),
+                name => KEPT.contains(&name),
+            }
         };
         let removed = fields.iter().filter(|field| !is_kept(field));
         Answer::Pass(removed.map(|field| HeaderMutation::Remove(field.name.to_vec().into())).collect())

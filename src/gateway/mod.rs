@@ -8,7 +8,8 @@
 //! 2. [`GatewayPolicy::admit_certificate`], where the tenant wants one.
 //! 3. [`GatewayPolicy::bucket`] and [`Rate::take`].
 //! 4. [`GatewayPolicy::check_head`], and with the whole body [`GatewayPolicy::settle`].
-//! 5. [`GatewayPolicy::answer`] with the head of the store's answer.
+//! 5. [`GatewayPolicy::answer`] with the head of the store's answer; where [`GatewayPolicy::rewrites_answers`] says so,
+//!    [`GatewayPolicy::rewrite_answer`] with its whole body, before the head goes on.
 //! 6. [`GatewayPolicy::audit_line`] at the end.
 
 mod admit;
@@ -16,6 +17,7 @@ mod answer;
 mod audit;
 mod call;
 mod credential;
+mod mapping;
 mod policy;
 mod rate;
 mod refusal;
@@ -30,6 +32,7 @@ pub use credential::{
     CredentialError, CredentialKey, CredentialKeyError, CredentialKeys, CredentialKeysError, Grant, Granted,
     LIFETIME, MAX_ACTOR_BYTES, SKEW, is_name,
 };
+pub use mapping::{Mapping, MappingFault, MappingProblem, MappingRule, Mappings};
 pub use policy::{
     ClientCertificate, GatewayPolicy, Personal, StaticToken, StaticTokens, StoreLink, Tenant, TenantId,
 };

@@ -1,6 +1,7 @@
 //! A checked configuration: everything that the gateway's decisions depend on, but for time and for what tokens prove.
 
 use super::credential::CredentialKey;
+use super::mapping::Mappings;
 use super::rate::Rate;
 use super::site::Sites;
 use crate::scim::{BulkLimits, Catalog, Profile, Unknown};
@@ -46,6 +47,8 @@ pub struct Tenant {
     pub profile: Profile,
     /// What becomes of attributes that no schema has.
     pub unknown: Unknown,
+    /// What its attributes are called.
+    pub mappings: Mappings,
     /// What clients call its service, without a slash at the end: `https://scim.example.com/tenants/acme/scim/v2`.
     pub base_url: String,
     /// The rule of the [`AuthnPolicy`](crate::authn::AuthnPolicy) that its JWTs must meet; `None` if it has none.

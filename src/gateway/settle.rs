@@ -2,6 +2,7 @@
 
 use super::call::{Call, Method, Operation};
 use super::credential::Grant;
+use super::mapping::Mapping;
 use super::policy::{GatewayPolicy, Tenant};
 use super::refusal::{Reason, Refusal};
 use crate::http::HeaderMutation;
@@ -178,7 +179,10 @@ const PAGES: PageLimits = PageLimits { default_count: usize::MAX, max_count: usi
 
 impl Request<'_> {
     fn read(&self, resource_type: &ResourceType) -> Result<Parts, ScimError> {
-        let search = SearchRequest::from_query(self.query)?;
+        let mut search = SearchRequest::from_query(self.query)?;
+        if let Some(mapping) = self.mapping(resource_type) {
+            mapping.translate_projection(&mut search);
+        }
         Projection::new(resource_type, &search.attributes, &search.excluded_attributes)?;
         let SearchRequest { attributes, excluded_attributes, .. } = search;
         let search = SearchRequest { attributes, excluded_attributes, ..SearchRequest::default() };
@@ -202,7 +206,21 @@ impl Request<'_> {
         resource_types: &[Arc<ResourceType>],
         mut search: SearchRequest,
     ) -> Result<SearchRequest, ScimError> {
+        let mapping = match resource_types {
+            [resource_type] => self.mapping(resource_type),
+            _ if self.tenant.mappings.is_empty() => None,
+            _ => {
+                let detail = "expected a search of one resource type, since attributes are called otherwise here than in the store";
+                return Err(ScimError::new(501, detail));
+            }
+        };
+        if let Some(mapping) = mapping {
+            mapping.translate_search(&mut search)?;
+        }
         if let Some(mut filter) = search.parse_filter(&self.softenings.filter_syntax())? {
+            if let Some(mapping) = mapping {
+                filter = mapping.translate_filter(filter)?;
+            }
             if let [resource_type] = resource_types {
                 filter = self.softenings.soften_filter(resource_type, filter);
                 TypedFilter::resolve(&filter, resource_type)?;
@@ -224,7 +242,7 @@ impl Request<'_> {
     fn resource(&self, resource_type: &Arc<ResourceType>, body: &[u8]) -> Result<Parts, ScimError> {
         let (query, _) = self.read(resource_type)?;
         let mut members = scim::read_body(body)?;
-        self.soften_resource(resource_type, &mut members);
+        self.prepare_resource(resource_type, &mut members)?;
         Resource::parse(resource_type, &members, self.tenant.unknown)?;
         Ok((query, self.rewritten(members)?))
     }
@@ -232,53 +250,92 @@ impl Request<'_> {
     fn patch(&self, resource_type: &Arc<ResourceType>, body: &[u8]) -> Result<Parts, ScimError> {
         let (query, _) = self.read(resource_type)?;
         let mut members = scim::read_body(body)?;
-        self.softenings.soften_patch(resource_type, &mut members);
+        self.prepare_patch(resource_type, &mut members)?;
         Patch::parse(resource_type, &members, &self.softenings.patch_rules(self.tenant.unknown))?;
         Ok((query, self.rewritten(members)?))
     }
 
-    /// Operations that are at fault fail one by one, each with its own response: that is the store's to write.
+    /// Operations that are at fault fail one by one, each with its own response: that is the store's to write. But one that names what
+    /// the client has no attribute of must not come to the store, which may have one of that name: then the request is refused.
     fn bulk(&self, body: &[u8]) -> Result<Parts, ScimError> {
         let mut members = BulkRequest::read_body(body, self.policy.bulk)?;
         let request = BulkRequest::from_json(&members, self.policy.bulk.max_operations)?;
         let operations = members.iter_mut().find(|(name, _)| name.eq_ignore_ascii_case("Operations"));
         let operations = operations.and_then(|(_, operations)| operations.as_array_mut());
-        for (json, operation) in operations.into_iter().flatten().zip(request.operations) {
+        for (index, (json, operation)) in operations.into_iter().flatten().zip(request.operations).enumerate()
+        {
             if let (Json::Object(json), Ok(work)) = (json, operation.work) {
-                self.soften_operation(json, work);
+                self.prepare_operation(json, work).map_err(|error| within(index, error))?;
             }
         }
         Ok((String::new(), self.rewritten(members)?))
     }
 
-    fn soften_operation(&self, operation: &mut Map<String, Json>, work: BulkWork) {
-        let Ok(route) = Route::of(&self.policy.catalog, &work.path) else { return };
+    fn prepare_operation(&self, operation: &mut Map<String, Json>, work: BulkWork) -> Result<(), ScimError> {
+        let Ok(route) = Route::of(&self.policy.catalog, &work.path) else { return Ok(()) };
         let mut data = work.data;
         match (work.method, &route) {
             (BulkMethod::Post, Route::Resources(resource_type))
             | (BulkMethod::Put, Route::Resource(resource_type, _)) => {
-                self.soften_resource(resource_type, &mut data);
+                self.prepare_resource(resource_type, &mut data)?;
             }
             (BulkMethod::Patch, Route::Resource(resource_type, _)) => {
-                self.softenings.soften_patch(resource_type, &mut data);
+                self.prepare_patch(resource_type, &mut data)?;
             }
-            _ => return,
+            _ => return Ok(()),
         }
         operation.retain(|name, _| !name.eq_ignore_ascii_case("data"));
         operation.insert("data".to_owned(), Json::Object(data));
+        Ok(())
     }
 
-    fn soften_resource(&self, resource_type: &ResourceType, members: &mut Map<String, Json>) {
+    /// The body of a create or a replace under the store's names, as the RFC has it.
+    fn prepare_resource(
+        &self,
+        resource_type: &ResourceType,
+        members: &mut Map<String, Json>,
+    ) -> Result<(), ScimError> {
+        let mapping = self.mapping(resource_type);
+        if let Some(mapping) = mapping {
+            mapping.translate_resource(members, self.tenant.unknown)?;
+        }
         self.softenings.soften_resource(resource_type, members);
+        if let Some(mapping) = mapping {
+            mapping.complete(members);
+        }
+        Ok(())
+    }
+
+    /// The same of a PATCH.
+    fn prepare_patch(
+        &self,
+        resource_type: &ResourceType,
+        members: &mut Map<String, Json>,
+    ) -> Result<(), ScimError> {
+        if let Some(mapping) = self.mapping(resource_type) {
+            mapping.translate_patch(members, &self.softenings, self.tenant.unknown)?;
+        }
+        self.softenings.soften_patch(resource_type, members);
+        Ok(())
+    }
+
+    fn mapping(&self, resource_type: &ResourceType) -> Option<&Mapping> {
+        self.tenant.mappings.of(resource_type.name())
     }
 
     /// The body as it is now; `None` if nothing can have changed it.
     fn rewritten(&self, members: Map<String, Json>) -> Result<Option<Vec<u8>>, ScimError> {
-        if self.softenings.iter().next().is_none() {
+        if self.softenings.iter().next().is_none() && self.tenant.mappings.is_empty() {
             return Ok(None);
         }
         to_bytes(&Json::Object(members)).map(Some)
     }
+}
+
+/// An error of an operation, counted from 0.
+fn within(index: usize, error: ScimError) -> ScimError {
+    let ScimError { status, scim_type, detail } = error;
+    ScimError { scim_type, ..ScimError::new(status, format!("Operations[{index}]: {detail}")) }
 }
 
 fn to_bytes(body: &Json) -> Result<Vec<u8>, ScimError> {

@@ -352,6 +352,15 @@ pub enum ValueError {
 }
 
 impl Value {
+    /// Reads what `attribute` shall have, from a configuration; `None` if that is nothing. What a client cannot set is left out.
+    ///
+    /// # Errors
+    /// [`ValueError`].
+    pub fn parse(attribute: &Attribute, json: &Json) -> Result<Option<Self>, ValueError> {
+        let place = Place::Member(&Place::Root, &attribute.name);
+        Self::read(attribute, json, &place, Reading::from_client(Unknown::Refused))
+    }
+
     /// Reads a value of `attribute`; for a multi-valued one, all of them. `None` if it is unassigned (RFC 7643 section
     /// 2.5): `null`, an empty array, or an object without any sub-attribute that has a value.
     pub(super) fn read(

@@ -18,8 +18,8 @@ const NOW: UnixTime = UnixTime::from_secs(1_800_000_000);
 const ACME: &str = "acme-token";
 const BETA: &str = "beta-token";
 
-struct Bed {
-    policy: GatewayPolicy,
+pub(crate) struct Bed {
+    pub(crate) policy: GatewayPolicy,
     authn: Authn,
 }
 
@@ -28,7 +28,8 @@ fn sha256(text: &str) -> String {
     Sha256::digest(text.as_bytes()).iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
-fn bed_with(change: impl FnOnce(&mut Json)) -> Bed {
+/// A document with two tenants, changed.
+pub(crate) fn document_with(change: impl FnOnce(&mut Json)) -> Json {
     let mut document = json!({
         "scim": {
             "base_url": "https://scim.example.com/tenants/{tenant}/scim/v2",
@@ -40,6 +41,11 @@ fn bed_with(change: impl FnOnce(&mut Json)) -> Bed {
         },
     });
     change(&mut document);
+    document
+}
+
+pub(crate) fn bed_with(change: impl FnOnce(&mut Json)) -> Bed {
+    let document = document_with(change);
     let config = Config::load_with_scim(document.to_string().as_bytes()).unwrap();
     let (policy, authn) = config.into_gateway(1).unwrap();
     Bed { policy, authn }
@@ -50,18 +56,18 @@ fn bed() -> Bed {
 }
 
 /// A request as it arrives.
-struct Sent<'r> {
-    method: &'r str,
-    path: &'r str,
-    fields: Vec<(&'r str, &'r str)>,
-    body: &'r str,
+pub(crate) struct Sent<'r> {
+    pub(crate) method: &'r str,
+    pub(crate) path: &'r str,
+    pub(crate) fields: Vec<(&'r str, &'r str)>,
+    pub(crate) body: &'r str,
 }
 
-fn get<'r>(path: &'r str, token: &'r str) -> Sent<'r> {
+pub(crate) fn get<'r>(path: &'r str, token: &'r str) -> Sent<'r> {
     Sent { method: "GET", path, fields: vec![("authorization", token)], body: "" }
 }
 
-fn post<'r>(path: &'r str, token: &'r str, body: &'r str) -> Sent<'r> {
+pub(crate) fn post<'r>(path: &'r str, token: &'r str, body: &'r str) -> Sent<'r> {
     let fields = vec![("authorization", token), ("content-type", "application/scim+json")];
     Sent { method: "POST", path, fields, body }
 }
@@ -84,7 +90,7 @@ impl Bed {
     }
 
     /// What goes to the store, or why nothing does.
-    fn forward(&self, sent: &Sent<'_>) -> Result<(Call, Forwarded), Refusal> {
+    pub(crate) fn forward(&self, sent: &Sent<'_>) -> Result<(Call, Forwarded), Refusal> {
         let (call, admission) = self.begin(sent);
         match admission {
             Admission::Known => {}
@@ -107,16 +113,16 @@ impl Bed {
         Ok((call, forwarded))
     }
 
-    fn refusal(&self, sent: &Sent<'_>) -> Refusal {
+    pub(crate) fn refusal(&self, sent: &Sent<'_>) -> Refusal {
         self.forward(sent).map(|(_, forwarded)| forwarded).unwrap_err()
     }
 }
 
 #[derive(Debug, Default)]
-struct Forwarded {
+pub(crate) struct Forwarded {
     set: Vec<(String, String)>,
     removed: Vec<String>,
-    body: Option<String>,
+    pub(crate) body: Option<String>,
 }
 
 impl Forwarded {
@@ -124,7 +130,7 @@ impl Forwarded {
         self.set.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
     }
 
-    fn path(&self) -> &str {
+    pub(crate) fn path(&self) -> &str {
         self.field(":path").unwrap()
     }
 

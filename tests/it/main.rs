@@ -4,10 +4,12 @@
 //! |---|---|
 //! | `blessed` | committed files that tests render: compared, or rewritten with `DOORWARD_BLESS=1` |
 //! | `bound` | tokens that are bound to a certificate or to a key |
+//! | `gateway` | SCIM calls from head to answer |
 //! | `host` | a host in virtual time, and what its requests need |
 //! | `hostile_keys` | keys and signatures from the network that are none |
 //! | `keys` | test keys, which sign tokens |
 //! | `layering` | who may import whom, and what the core rests on |
+//! | `mapping` | a SCIM tenant's attributes under other names |
 //! | `opaque` | tokens that their provider is asked about |
 //! | `repeated` | a token that comes again |
 //! | `request` | one request from head to decision, in virtual time |
@@ -40,6 +42,7 @@ mod host;
 mod hostile_keys;
 mod keys;
 mod layering;
+mod mapping;
 mod opaque;
 mod repeated;
 mod request;

@@ -3,6 +3,7 @@
 mod binding;
 mod header;
 mod introspection;
+mod mapping;
 mod provider;
 mod rule;
 mod scim;

@@ -60,7 +60,7 @@ impl Compiler<'_> {
             self.faults
                 .add(&tenants_path, "expected at least one tenant: without any, every call is refused");
         }
-        let mut built = Built::default();
+        let mut built = Built { catalog, ..Built::default() };
         for (name, tenant) in raw.tenants {
             let path = tenants_path.member(&name);
             self.tenant(&path, name, tenant, raw.base_url.as_deref(), rate, &mut built);
@@ -70,7 +70,7 @@ impl Compiler<'_> {
             Some(raw::PersonalData::Plain) => Personal::Plain,
             Some(raw::PersonalData::Masked) | None => Personal::Masked,
         };
-        let Built { tenants, rules, sites, tokens } = built;
+        let Built { tenants, rules, sites, tokens, catalog } = built;
         let store = store?;
         let salt = store.key.digest("buckets");
         let policy = GatewayPolicy {
@@ -185,6 +185,7 @@ impl Compiler<'_> {
             Some(raw::UnknownAttributes::Drop) => Unknown::Dropped,
             Some(raw::UnknownAttributes::Refuse) | None => Unknown::Refused,
         };
+        let mappings = self.mappings(&path.member("attributes"), raw.attributes, built.catalog.as_deref());
         let rate = match raw.rate {
             Some(rate) => self.rate(&path.member("rate"), rate),
             None => rate,
@@ -193,6 +194,7 @@ impl Compiler<'_> {
             name,
             profile,
             unknown,
+            mappings,
             base_url: base_url.unwrap_or_default(),
             rule,
             has_tokens,
@@ -378,6 +380,8 @@ impl Compiler<'_> {
 /// What comes of the tenants, one after the other.
 #[derive(Default)]
 struct Built {
+    /// What resources there are, if that is known.
+    catalog: Option<Arc<Catalog>>,
     tenants: Vec<Tenant>,
     rules: Vec<Rule>,
     sites: Sites,

@@ -83,8 +83,42 @@ pub(in crate::config) struct ScimTenant {
     pub(in crate::config) certificates: Vec<ScimCertificate>,
     /// What becomes of attributes that no schema has; as at the store. Default: `refuse`.
     pub(in crate::config) unknown_attributes: Option<UnknownAttributes>,
+    /// Attributes that are not as in the store, by the name of their resource type (`User`). Names are those of whole attributes, of
+    /// the resource (`title`) or of an extension (`urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:costCenter`), and each
+    /// is in one rule at most, on either side. Default: none.
+    pub(in crate::config) attributes: BTreeMap<String, Vec<ScimAttribute>>,
     /// How many calls each of its actors may make. Default: that of `scim.limits`.
     pub(in crate::config) rate: Option<ScimRate>,
+}
+
+/// What becomes of one attribute between client and store.
+#[derive(Debug, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(extend("oneOf" = [
+    { "required": ["rename", "to"], "maxProperties": 2 },
+    { "required": ["constant", "value"], "maxProperties": 2 },
+    { "required": ["drop"], "maxProperties": 1 },
+    { "required": ["default", "value"], "maxProperties": 2 },
+])))]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::config) struct ScimAttribute {
+    /// What the client calls it; there need be no attribute of that name. One of the store's that is called so, the client no longer sees.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
+    pub(in crate::config) rename: Option<String>,
+    /// What the store calls it.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
+    pub(in crate::config) to: Option<String>,
+    /// An attribute that each create and replace sets to `value`. The client neither sets nor sees it.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
+    pub(in crate::config) constant: Option<String>,
+    /// An attribute that is not stored, and that the client sees none of.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
+    pub(in crate::config) drop: Option<String>,
+    /// An attribute that is set to `value` where a create or a replace has none.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
+    pub(in crate::config) default: Option<String>,
+    /// A value of the attribute, as its schema has it.
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::config::schema::any"))]
+    pub(in crate::config) value: Option<Value>,
 }
 
 /// What becomes of attributes that no schema has.
