@@ -49,6 +49,8 @@ const FILTERS: [Filter; 2] = [
             "proxy_on_request_body",
             "proxy_on_request_trailers",
             "proxy_on_response_headers",
+            "proxy_on_response_body",
+            "proxy_on_response_trailers",
             "proxy_on_log",
             "proxy_on_tick",
             "proxy_on_http_call_response",

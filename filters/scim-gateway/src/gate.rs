@@ -1,11 +1,11 @@
 //! Performs what the core decides about calls.
 
-use crate::call::{InFlight, Stage};
+use crate::call::{Answering, InFlight, Stage};
 use crate::metrics::{Calls, PREFIX};
 use doorward::authn::Authn;
 use doorward::authn::decision::{Decision, Forward};
 use doorward::gateway::{Admission, Answer, Ending, GatewayPolicy, Reason, Refusal, Surroundings};
-use doorward::http::RequestHead;
+use doorward::http::{HeaderField, RequestHead};
 use doorward::oauth::certificate_digest;
 use doorward::time::UnixTime;
 use doorward_effects::{Authenticator, Journal, Judgement, Passage};
@@ -20,6 +20,8 @@ use std::time::Duration;
 const BUCKET: &str = "doorward.scim.bucket";
 /// A bucket is changed by one worker at a time. Who loses this often meets a flood, and is one of it.
 const MAX_TRIES: usize = 64;
+/// The longest answer that is rewritten, in bytes: what a page of large groups may have.
+const MAX_ANSWER: usize = 16 * 1024 * 1024;
 
 /// The calls of one plugin configuration on one worker.
 pub(crate) struct Gate {
@@ -201,31 +203,88 @@ impl Gate {
     }
 
     /// Takes the head of the store's answer, or of the proxy's in its place.
-    pub(crate) fn answer(&mut self, id: u32) -> Action {
-        self.try_answer(id).unwrap_or_else(|error| {
-            log::error!("an answer was withheld because of a failed hostcall: {error}");
-            self.refuse(id, &Refusal::new(Reason::InternalError));
-            Action::Pause
-        })
+    pub(crate) fn answer(&mut self, id: u32, end_of_stream: bool) -> Action {
+        let action = self.try_answer(id, end_of_stream);
+        self.or_withhold(id, action)
     }
 
-    fn try_answer(&mut self, id: u32) -> Result<Action, HostError> {
-        let Some(in_flight) = self.calls.get(&id) else { return Ok(Action::Continue) };
+    fn try_answer(&mut self, id: u32, end_of_stream: bool) -> Result<Action, HostError> {
+        let Some(in_flight) = self.calls.get_mut(&id) else { return Ok(Action::Continue) };
         if in_flight.refused.is_some() {
             // Our own answer, on its way.
             return Ok(Action::Continue);
         }
         let received = ResponseHeaders::read()?;
-        match self.policy.answer(&in_flight.call, &received.fields()?) {
-            Answer::Pass(mutations) => {
-                headers::apply_response(&mutations)?;
+        let fields = received.fields()?;
+        match self.policy.answer(&in_flight.call, &fields) {
+            Answer::Pass(mutations) => headers::apply_response(&mutations)?,
+            Answer::Replace(refusal) => return Ok(self.withhold(id, &refusal)),
+        }
+        if !self.policy.rewrites_answers(&in_flight.call, status(&fields)) {
+            return Ok(Action::Continue);
+        }
+        in_flight.answer = Answering::Held;
+        // Without any body there is none to come.
+        if end_of_stream { self.rewrite(id, 0) } else { Ok(Action::Pause) }
+    }
+
+    /// Takes what has come of the answer's body.
+    pub(crate) fn take_answer(&mut self, id: u32, size: usize, end_of_stream: bool) -> Action {
+        let Some(in_flight) = self.calls.get_mut(&id) else { return Action::Continue };
+        match in_flight.answer {
+            Answering::Passing => return Action::Continue,
+            Answering::Withheld => return Action::Pause,
+            Answering::Held => in_flight.answer_size = size,
+        }
+        if size > MAX_ANSWER {
+            log::error!("an answer was withheld: it has more than {MAX_ANSWER} bytes");
+            return self.withhold(id, &Refusal::new(Reason::StoreFailed));
+        }
+        if !end_of_stream {
+            return Action::Pause;
+        }
+        let action = self.rewrite(id, size);
+        self.or_withhold(id, action)
+    }
+
+    /// The answer's body is whole: trailers follow it.
+    pub(crate) fn end_answer(&mut self, id: u32) -> Action {
+        let size = self.calls.get(&id).map_or(0, |in_flight| in_flight.answer_size);
+        self.take_answer(id, size, true)
+    }
+
+    /// Lets an answer that was held go on, as the client is to see it.
+    fn rewrite(&mut self, id: u32, size: usize) -> Result<Action, HostError> {
+        let Some(in_flight) = self.calls.get_mut(&id) else { return Ok(Action::Continue) };
+        let body = match size {
+            0 => Vec::new(),
+            size => body::response(size, MAX_ANSWER)?,
+        };
+        match self.policy.rewrite_answer(&in_flight.call, &body) {
+            Ok(body) => {
+                body::replace_response(&body)?;
+                in_flight.answer = Answering::Passing;
                 Ok(Action::Continue)
             }
-            Answer::Replace(refusal) => {
-                self.refuse(id, &refusal);
-                Ok(Action::Pause)
-            }
+            Err(refusal) => Ok(self.withhold(id, &refusal)),
         }
+    }
+
+    /// The client gets a refusal instead of the answer.
+    fn withhold(&mut self, id: u32, refusal: &Refusal) -> Action {
+        if let Some(in_flight) = self.calls.get_mut(&id) {
+            in_flight.answer = Answering::Withheld;
+        }
+        self.refuse(id, refusal);
+        Action::Pause
+    }
+
+    /// Whatever fails, nothing of the answer goes on.
+    fn or_withhold(&mut self, id: u32, action: Result<Action, HostError>) -> Action {
+        action.unwrap_or_else(|error| {
+            log::error!("an answer was withheld because of a failed hostcall: {error}");
+            self.withhold(id, &Refusal::new(Reason::InternalError))
+        })
     }
 
     /// Answers a call here. Should even that fail, it stays paused until a timeout ends it: it never goes on.
@@ -340,6 +399,13 @@ fn client_address() -> Result<Option<IpAddr>, HostError> {
     let address = property::get(&["source", "address"])?;
     let address = address.and_then(|text| String::from_utf8(text).ok());
     Ok(address.and_then(|text| text.parse::<SocketAddr>().ok()).map(|address| address.ip()))
+}
+
+/// The status of a response; 0 if it has none.
+fn status(fields: &[HeaderField<'_>]) -> u16 {
+    let status = fields.iter().find(|field| field.name == b":status");
+    let text = status.and_then(|field| std::str::from_utf8(field.value).ok());
+    text.and_then(|text| text.parse().ok()).unwrap_or_default()
 }
 
 /// A number among the proxy's attributes.

@@ -33,6 +33,10 @@ impl Http {
             Passage::Answered | Passage::Waiting => Action::Pause,
         }
     }
+
+    fn response(&self, act: impl FnOnce(&mut Gate) -> Action) -> Action {
+        self.gate().map_or(Action::Continue, |mut gate| act(&mut gate))
+    }
 }
 
 impl HttpContext for Http {
@@ -49,11 +53,17 @@ impl HttpContext for Http {
         self.request(|gate| gate.end_body(self.id))
     }
 
-    fn on_http_response_headers(&mut self, _num_headers: usize, _end_of_stream: bool) -> Action {
-        match self.gate() {
-            Some(mut gate) => gate.answer(self.id),
-            None => Action::Continue,
-        }
+    fn on_http_response_headers(&mut self, _num_headers: usize, end_of_stream: bool) -> Action {
+        self.response(|gate| gate.answer(self.id, end_of_stream))
+    }
+
+    fn on_http_response_body(&mut self, body_size: usize, end_of_stream: bool) -> Action {
+        self.response(|gate| gate.take_answer(self.id, body_size, end_of_stream))
+    }
+
+    /// The end of a body that has trailers behind it.
+    fn on_http_response_trailers(&mut self, _num_trailers: usize) -> Action {
+        self.response(|gate| gate.end_answer(self.id))
     }
 
     fn on_log(&mut self) {

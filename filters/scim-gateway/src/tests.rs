@@ -301,3 +301,93 @@ fn ended_calls_are_counted_and_forgotten() {
     assert_eq!(counted("calls.-.other.refused"), [1]);
     assert_eq!(counted("refused.-.no_tenant"), [1]);
 }
+
+const STORED: &str = r#"{"id":"1","title":"x","userType":"Employee"}"#;
+const SEEN: &str = r#"{"id":"1","role":"x"}"#;
+
+/// A call that went on to the store and whose answer's head came, of a tenant whose users have another name for `title`.
+fn answered(method: &str, path: &str, end_of_stream: bool) -> (Box<dyn HttpContext>, Action) {
+    let attributes = r#""attributes":{"User":[{"rename":"role","to":"title"},{"constant":"userType","value":"Employee"}]},"#;
+    let (root, accepted) = root(&document().replace(r#""acme":{"#, &format!(r#""acme":{{{attributes}"#)));
+    assert!(accepted);
+    let (mut http, action) = send(&root, method, path, &[TOKEN], true);
+    assert_eq!((action, replied()), (Action::Continue, None));
+    let scim = ("content-type", "application/scim+json");
+    let fields = [(":status", "200"), scim, ("content-length", "44"), ("etag", "W/\"1\"")];
+    fake::with(|host| host.set_response_headers(fields));
+    let action = http.on_http_response_headers(fields.len(), end_of_stream);
+    (http, action)
+}
+
+fn answer_body(body: &str) -> usize {
+    fake::with(|host| host.set_response_body(body));
+    body.len()
+}
+
+fn rewritten() -> Option<String> {
+    fake::with(|host| {
+        host.calls.iter().find_map(|call| match call {
+            Call::ReplaceResponseBody(body) => Some(String::from_utf8(body.clone()).unwrap()),
+            _ => None,
+        })
+    })
+}
+
+fn answer_has(name: &str) -> bool {
+    fake::with(|host| host.response_headers().iter().any(|(own, _)| own == name.as_bytes()))
+}
+
+#[test]
+fn an_answer_is_held_until_it_is_whole_and_goes_on_under_the_clients_names() {
+    for by_trailers in [false, true] {
+        let (mut http, action) = answered("GET", "/acme/v2/Users/1", false);
+        assert_eq!((action, answer_has("content-length"), answer_has("etag")), (Action::Pause, false, true));
+        assert_eq!(http.on_http_response_body(10, false), Action::Pause);
+        let size = answer_body(STORED);
+        let action = if by_trailers {
+            assert_eq!(http.on_http_response_body(size, false), Action::Pause);
+            http.on_http_response_trailers(1)
+        } else {
+            http.on_http_response_body(size, true)
+        };
+        assert_eq!((action, rewritten().as_deref(), replied()), (Action::Continue, Some(SEEN), None));
+    }
+}
+
+#[test]
+fn other_answers_go_by_as_they_come() {
+    for path in ["/acme/v2/Groups/1", "/acme/v2/Schemas"] {
+        let (mut http, action) = answered("GET", path, false);
+        assert_eq!((action, answer_has("content-length")), (Action::Continue, true), "{path}");
+        let size = answer_body("anything");
+        assert_eq!(http.on_http_response_body(size, false), Action::Continue);
+        assert_eq!(http.on_http_response_body(size, true), Action::Continue);
+        assert_eq!((rewritten(), replied()), (None, None), "{path}");
+    }
+    let (_http, action) = answered("HEAD", "/acme/v2/Users/1", true);
+    assert_eq!((action, answer_has("content-length")), (Action::Continue, false));
+    assert_eq!((rewritten(), replied()), (None, None));
+}
+
+#[test]
+fn what_is_no_answer_is_withheld() {
+    let failed = || refused(502, "store_failed");
+    let (mut http, _) = answered("GET", "/acme/v2/Users/1", false);
+    let size = answer_body("<html>");
+    assert_eq!((http.on_http_response_body(size, true), replied()), (Action::Pause, failed()));
+    assert_eq!(http.on_http_response_body(size, true), Action::Pause, "nothing of it goes on later");
+    let (_http, action) = answered("GET", "/acme/v2/Users/1", true);
+    assert_eq!((action, replied()), (Action::Pause, failed()));
+    let (mut http, _) = answered("GET", "/acme/v2/Users/1", false);
+    let action = http.on_http_response_body(16 * 1024 * 1024 + 1, false);
+    assert_eq!((action, replied()), (Action::Pause, failed()));
+    let (mut http, _) = answered("GET", "/acme/v2/Users/1", false);
+    assert_eq!((http.on_http_response_trailers(1), replied()), (Action::Pause, failed()));
+    for call in ["proxy_get_buffer_bytes", "proxy_set_buffer_bytes"] {
+        let (mut http, _) = answered("GET", "/acme/v2/Users/1", false);
+        let size = answer_body(STORED);
+        fake::with(|host| host.force(call, 10));
+        assert_eq!(http.on_http_response_body(size, true), Action::Pause, "{call}");
+        assert_eq!((rewritten(), replied()), (None, refused(500, "internal_error")), "{call}");
+    }
+}
