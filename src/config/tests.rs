@@ -544,7 +544,7 @@ fn faults_of_scim_are_found_in_their_places() {
             "scim.tenants.Acme.tokens[1].expires: expected a date and time such as \"2011-05-13T04:42:34Z\", but found \"soon\"",
             "scim.tenants.Acme.tokens[1].name: expected a name of your own, but found nothing",
             "scim.tenants.Acme.tokens[1].sha256: expected a SHA-256 in 64 hexadecimal digits, but found nothing",
-            "scim.tenants.Acme.x: unknown field `x`, expected one of `profile`, `base_url`, `hosts`, `tokens`, `jwt`, `certificates`, `unknown_attributes`, `rate`",
+            "scim.tenants.Acme.x: unknown field `x`, expected one of `profile`, `base_url`, `hosts`, `tokens`, `jwt`, `certificates`, `unknown_attributes`, `attributes`, `rate`",
         ],
     );
     check_scim(
