@@ -11,6 +11,7 @@ mod date_time;
 mod discovery;
 mod error;
 mod filter;
+mod granted;
 mod list;
 mod patch;
 mod path;
@@ -38,6 +39,7 @@ pub use date_time::{DateTime, DateTimeError};
 pub use discovery::{AuthenticationScheme, Discovery, ServiceProviderConfig};
 pub use error::{ScimError, ScimType};
 pub use filter::{Comparison, Filter, FilterError, FilterSyntax, Literal, Operand, Operator, TypedFilter};
+pub use granted::GrantedRoles;
 pub use list::{ListResponse, PageLimits, Paging, PagingError};
 pub use patch::{
     Fixed, MemberChange, MustExist, Outcome, PATCH_OP, Patch, PatchError, PatchFault, PatchRules, Plan,

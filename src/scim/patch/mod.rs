@@ -6,6 +6,7 @@
 mod apply;
 mod compile;
 mod items;
+mod leave;
 mod plan;
 mod request;
 mod selection;
