@@ -8,6 +8,7 @@ mod database;
 mod explain;
 mod file;
 mod plugin;
+mod role;
 mod schema;
 mod store;
 mod tenant;
@@ -42,6 +43,9 @@ enum Command {
     /// Make, list and revoke the bearer tokens of a tenant.
     #[command(subcommand)]
     Token(token::Token),
+    /// Grant roles to the members of groups, list and revoke them.
+    #[command(subcommand)]
+    Role(role::Role),
     /// Look after the audit trail of a store.
     #[command(subcommand)]
     Audit(audit::Audit),
@@ -56,6 +60,7 @@ fn main() -> ExitCode {
         Command::Store(store) => database::report(store.run()),
         Command::Tenant(tenant) => database::report(tenant.run()),
         Command::Token(token) => database::report(token.run()),
+        Command::Role(role) => database::report(role.run()),
         Command::Audit(audit) => audit.run(),
     }
 }

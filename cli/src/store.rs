@@ -57,8 +57,9 @@ impl Store {
             let log = Arc::new(log);
             let told = Arc::clone(&log);
             let database = Arc::new(Observed::new(database, move |error| told.database_error(error)));
-            let service = service::service(Arc::clone(&database), catalog, settings).await?;
+            // One for both, so that what operators do is seen at once.
             let tenants = Arc::new(Tenants::new(database));
+            let service = service::service(Arc::clone(&tenants), catalog, settings).await?;
             let server = Server::bind(options, Arc::new(service), tenants, log).await;
             server.map_err(|error| error.to_string())?.run(shutdown).await;
             Ok(())

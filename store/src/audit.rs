@@ -1,5 +1,6 @@
 //! The audit trail: a record of every change, chained by hashes so that one that is taken out or altered shows.
 
+use crate::role::GroupKey;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
@@ -23,18 +24,64 @@ pub enum Operation {
     Patch,
     /// A resource was removed.
     Delete,
+    /// A role was granted to the members of groups.
+    Grant,
+    /// A role is granted to the members of groups no more.
+    Revoke,
 }
 
 /// Who did something, and from where.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Origin {
-    /// Who: the name of a bearer token, or what a gateway says.
+    /// Who: the name of a bearer token, what a gateway says, or by what way an operator came.
     pub actor: String,
     /// The address that the request came from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
     /// The request's id, as in its response and in the log.
     pub request_id: String,
+}
+
+/// What a change has to do with roles: those that a group grants or granted, or the one of a grant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Granting {
+    /// The names of the roles.
+    pub roles: Vec<String>,
+    /// Which groups, of a change of grants.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<GroupKey>,
+    /// Whose roles the change may have changed.
+    pub members: Moved,
+}
+
+/// Who came to a group, and who left it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Moved {
+    /// These: all who came, and perhaps some who were there; all who left, and perhaps some who were not there.
+    Listed {
+        /// The ids of those who came.
+        added: Vec<String>,
+        /// The ids of those who left.
+        removed: Vec<String>,
+    },
+    /// More than are listed, or all, or it is not known.
+    Unlisted(Unlisted),
+}
+
+/// The word for those who are not listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unlisted {
+    /// They may be many.
+    Many,
+}
+
+impl Moved {
+    /// Whoever.
+    pub const MANY: Self = Self::Unlisted(Unlisted::Many);
+    /// Nobody.
+    pub const NOBODY: Self = Self::Listed { added: Vec::new(), removed: Vec::new() };
 }
 
 /// A change, before it is known which of the tenant's it is.
@@ -54,6 +101,8 @@ pub struct Change {
     pub attributes: Vec<String>,
     /// The new values of those attributes whose values are recorded; null where there is none any more.
     pub values: BTreeMap<String, Json>,
+    /// What it has to do with roles, if anything.
+    pub granting: Option<Granting>,
 }
 
 /// A change as it is kept, and told by the change feed.
@@ -86,6 +135,9 @@ pub struct Record {
     /// The new values of those attributes whose values are recorded; null where there is none any more.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub values: BTreeMap<String, Json>,
+    /// What the change has to do with roles, if anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub granting: Option<Granting>,
 }
 
 /// A tenant's last record: what the next one is chained to.
@@ -187,7 +239,8 @@ impl Change {
     /// The version that the resource has after the change; none if it is gone.
     pub fn version_after(&self, before: Option<i64>) -> Option<i64> {
         match self.operation {
-            Operation::Delete => None,
+            // A grant is no resource.
+            Operation::Delete | Operation::Grant | Operation::Revoke => None,
             Operation::Create | Operation::Replace | Operation::Patch => {
                 Some(before.unwrap_or_default().saturating_add(1))
             }
@@ -196,7 +249,7 @@ impl Change {
 
     /// The record of the change, next after `head`.
     pub fn record(&self, tenant: &str, head: &Head, version_before: Option<i64>) -> Record {
-        let Self { time, origin, operation, resource_type, id, attributes, values } = self.clone();
+        let Self { time, origin, operation, resource_type, id, attributes, values, granting } = self.clone();
         let version_after = self.version_after(version_before);
         let sequence = head.sequence.saturating_add(1);
         let tenant = tenant.to_owned();
@@ -212,6 +265,7 @@ impl Change {
             version_after,
             attributes,
             values,
+            granting,
         }
     }
 }
@@ -232,6 +286,7 @@ mod tests {
                 id: format!("u{number}"),
                 attributes: vec!["active".to_owned()],
                 values: BTreeMap::new(),
+                granting: None,
             };
             let record = change.record("acme", &head, Some(1));
             let text = serde_json::to_string(&record).unwrap();

@@ -5,6 +5,7 @@ pub mod audit;
 pub mod database;
 pub mod http;
 pub mod repository;
+pub mod role;
 pub mod secret;
 pub mod service;
 pub mod sql;

@@ -102,6 +102,7 @@ mod tests {
                     id: "u".to_owned(),
                     attributes: Vec::new(),
                     values: std::collections::BTreeMap::new(),
+                    granting: None,
                 };
                 let step = Step::Change(statement("UPDATE tenant SET name = ").bind(format!("{number}")));
                 let unit = Unit { tenant: "acme".to_owned(), guard: Guard::New, steps: vec![step], change };

@@ -3,7 +3,7 @@
 use crate::sql::Dialect;
 
 /// What brings a database from one version to the next, oldest first. What was released is never edited.
-pub(super) const MIGRATIONS: [Migration; 2] = [
+pub(super) const MIGRATIONS: [Migration; 3] = [
     Migration {
         tables: include_str!("migrations/0001_begin.sql"),
         policies: include_str!("migrations/0001_begin.postgres.sql"),
@@ -11,6 +11,10 @@ pub(super) const MIGRATIONS: [Migration; 2] = [
     Migration {
         tables: include_str!("migrations/0002_tally.sql"),
         policies: include_str!("migrations/0002_tally.postgres.sql"),
+    },
+    Migration {
+        tables: include_str!("migrations/0003_roles.sql"),
+        policies: include_str!("migrations/0003_roles.postgres.sql"),
     },
 ];
 

@@ -67,7 +67,7 @@ pub struct Unit {
 /// What must hold before anything is done.
 #[derive(Debug, Clone)]
 pub enum Guard {
-    /// Nothing: the resource is new.
+    /// Nothing: the resource is new, or what is changed is none.
     New,
     /// The statement answers the version of the resource, and keeps others from changing it.
     Version {

@@ -8,24 +8,31 @@
 //! | `GET /tenants/ID/tokens` | | `[{"name", "created", "expires", "last_used"}]` |
 //! | `POST /tenants/ID/tokens` | `{"name", "expires"}` | 201, `{"name", "token"}`: the only time that the token is shown |
 //! | `DELETE /tenants/ID/tokens/NAME` | | 204 |
+//! | `GET /tenants/ID/roles` | | `[{"role", "group", "created"}]`, where `group` is as `{"displayName": "Admins"}` |
+//! | `PUT /tenants/ID/roles/ROLE/BY/GROUP` | | 201 with the grant, 200 if it was there; `BY` is `displayName`, `externalId` or `id` |
+//! | `DELETE /tenants/ID/roles/ROLE/BY/GROUP` | | 204 |
 //! | `GET /metrics` | | Prometheus' text format |
 //! | `GET /healthz`, `GET /readyz` | | as on the public listener |
 //!
 //! Bodies are `application/json`, and times as in RFC 3339. An error is `{"error": "…"}`.
 
+use super::forwarded::Peer;
 use super::log::Log;
 use super::metrics::Metrics;
+use super::request_id::request_id;
 use super::{clock, scim};
+use crate::audit::Origin;
 use crate::database::{Database, DatabaseError};
+use crate::role::{Grant, GroupKey};
 use crate::tenants::{Tenant, TenantError, Tenants, TokenRecord};
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{Path, Request, State};
+use axum::extract::{Extension, Path, Request, State};
 use axum::http::header::{CONTENT_TYPE, HOST};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::{delete, get};
+use axum::routing::{delete, get, put};
 use doorward::scim::{DateTime, Profile};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -34,6 +41,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 const JSON: &str = "application/json";
+/// Who it was, in the audit trail. No token and no gateway has a name with a blank.
+const ACTOR: &str = "admin listener";
 const PROMETHEUS: &str = "text/plain; version=0.0.4";
 
 struct Admin<D> {
@@ -75,6 +84,8 @@ pub(super) fn router<D: Database>(
         .route("/tenants/{id}", delete(remove::<D>))
         .route("/tenants/{id}/tokens", get(tokens::<D>).post(issue::<D>))
         .route("/tenants/{id}/tokens/{name}", delete(revoke::<D>))
+        .route("/tenants/{id}/roles", get(grants::<D>))
+        .route("/tenants/{id}/roles/{role}/{by}/{group}", put(grant::<D>).delete(revoke_role::<D>))
         .route("/metrics", get(text::<D>))
         .route("/readyz", get(readyz::<D>))
         .route("/healthz", get(scim::healthz))
@@ -148,6 +159,52 @@ async fn revoke<D: Database>(State(admin): Shared<D>, Path((id, name)): Path<(St
     Ok(nothing())
 }
 
+async fn grants<D: Database>(State(admin): Shared<D>, Path(id): Path<String>) -> Answer {
+    let grants = admin.tenants.grants(&id).await?;
+    let describe = |grant: &Grant| {
+        let Grant { role, group, created } = grant;
+        json!({ "role": role, "group": group, "created": time(Some(*created)) })
+    };
+    answer(StatusCode::OK, &grants.iter().map(describe).collect())
+}
+
+async fn grant<D: Database>(
+    State(admin): Shared<D>,
+    Path((id, role, by, group)): Path<(String, String, String, String)>,
+    peer: Option<Extension<Peer>>,
+    headers: HeaderMap,
+) -> Answer {
+    let group = group_key(&by, group)?;
+    let is_new = admin.tenants.grant_role(&id, &role, &group, origin(peer, &headers), clock::now()).await?;
+    let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
+    answer(status, &json!({ "role": role, "group": group }))
+}
+
+async fn revoke_role<D: Database>(
+    State(admin): Shared<D>,
+    Path((id, role, by, group)): Path<(String, String, String, String)>,
+    peer: Option<Extension<Peer>>,
+    headers: HeaderMap,
+) -> Answer {
+    let group = group_key(&by, group)?;
+    admin.tenants.revoke_role(&id, &role, &group, origin(peer, &headers), clock::now()).await?;
+    Ok(nothing())
+}
+
+fn group_key(by: &str, group: String) -> Result<GroupKey, Refusal> {
+    let wrong = || bad_request(format!("expected displayName, externalId or id, but found {by:?}"));
+    GroupKey::new(by, group).ok_or_else(wrong)
+}
+
+/// For the audit trail.
+fn origin(peer: Option<Extension<Peer>>, headers: &HeaderMap) -> Origin {
+    Origin {
+        actor: ACTOR.to_owned(),
+        address: peer.map(|Extension(peer)| peer.remote.ip().to_canonical().to_string()),
+        request_id: request_id(headers.get("x-request-id").map(HeaderValue::as_bytes)),
+    }
+}
+
 async fn text<D: Database>(State(admin): Shared<D>) -> Response {
     respond(StatusCode::OK, PROMETHEUS, admin.metrics.text(admin.log.lost()).into_bytes())
 }
@@ -213,9 +270,15 @@ impl From<TenantError> for Refusal {
             TenantError::BadId(_)
             | TenantError::BadTitle
             | TenantError::BadTokenName(_)
+            | TenantError::BadRole(_)
+            | TenantError::BadGroup(_)
             | TenantError::ExpiresInThePast => StatusCode::BAD_REQUEST,
-            TenantError::TenantTaken(_) | TenantError::TokenTaken(_) => StatusCode::CONFLICT,
-            TenantError::NoTenant(_) | TenantError::NoToken(_) => StatusCode::NOT_FOUND,
+            TenantError::TenantTaken(_) | TenantError::TokenTaken(_) | TenantError::TooManyGrants(_) => {
+                StatusCode::CONFLICT
+            }
+            TenantError::NoTenant(_) | TenantError::NoToken(_) | TenantError::NoGrant(_) => {
+                StatusCode::NOT_FOUND
+            }
             TenantError::Database(DatabaseError::Unavailable(_)) => StatusCode::SERVICE_UNAVAILABLE,
             TenantError::Database(DatabaseError::Full(_)) => StatusCode::INSUFFICIENT_STORAGE,
             TenantError::Database(DatabaseError::Failed(_)) | TenantError::Random(_) => {

@@ -1,6 +1,6 @@
 //! Which attributes of a resource type have a column or a table of their own.
 
-use doorward::scim::{AttributeRef, DataType, Resource, ResourceType, Value, fold_case};
+use doorward::scim::{AttributeRef, DataType, GrantedRoles, Resource, ResourceType, Value, fold_case};
 
 /// The place of an attribute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +65,7 @@ pub struct Layout {
     unique: Vec<AttributeRef>,
     members: Option<AttributeRef>,
     groups: Option<AttributeRef>,
+    roles: Option<GrantedRoles>,
     emails: Option<AttributeRef>,
     password: Option<AttributeRef>,
     /// `displayName`, and after it `name.formatted`.
@@ -116,7 +117,8 @@ impl Layout {
         let label =
             |path| resource_type.find(path).filter(|found| found.definition().data_type == DataType::String);
         let labels = ["displayName", "name.formatted"].into_iter().filter_map(label).collect();
-        Self { places, unique, members, groups, emails, password, labels }
+        let roles = GrantedRoles::of(resource_type);
+        Self { places, unique, members, groups, roles, emails, password, labels }
     }
 
     /// The place of an attribute, if it has one.
@@ -140,6 +142,11 @@ impl Layout {
     /// `groups`, which follows from the members of groups.
     pub fn groups(&self) -> Option<&AttributeRef> {
         self.groups.as_ref()
+    }
+
+    /// The roles among `roles` that follow from the groups of a user.
+    pub fn roles(&self) -> Option<&GrantedRoles> {
+        self.roles.as_ref()
     }
 
     /// `password`, which is not kept.

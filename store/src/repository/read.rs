@@ -3,8 +3,9 @@
 use super::Repository;
 use super::layout::Column;
 use super::predicate::Predicate;
+use super::write::Draft;
 use crate::database::{Database, DatabaseError, Scope};
-use crate::sql::{Dialect, Piece, Row, Statement};
+use crate::sql::{Dialect, Piece, Row, RowError, Statement};
 use std::collections::HashMap;
 
 /// A resource as it is kept.
@@ -40,6 +41,8 @@ pub struct Related {
     pub members: bool,
     /// The groups of members.
     pub groups: bool,
+    /// The roles that the groups of users grant.
+    pub roles: bool,
 }
 
 /// A resource with what other tables have of it, as far as that was asked for.
@@ -51,6 +54,8 @@ pub struct Whole {
     pub members: Vec<Member>,
     /// The groups that it is in, in the order of their ids.
     pub groups: Vec<Member>,
+    /// The roles that they grant, in the order of their names, each once.
+    pub roles: Vec<String>,
 }
 
 /// The order of a list, by a column; those that are alike, and all without one, by id.
@@ -108,6 +113,30 @@ const GROUPS: Relation = Relation {
     order: ") ORDER BY m.value, m.group_id",
 };
 
+/// The roles of users. They are those of the groups that they are in themselves, as `groups` shows them. SQLite goes through tables that are
+/// joined by CROSS JOIN in their order; by itself it would begin with all groups.
+/// An index is used for each of several alternatives only if each says whose it is.
+const ROLES: Relation = Relation {
+    select: "SELECT DISTINCT m.value, g.role FROM member m CROSS JOIN resource r CROSS JOIN role_grant g \
+             WHERE r.tenant = m.tenant AND r.id = m.group_id AND r.type = 'Group' AND \
+             (g.tenant = r.tenant AND g.known_by = 'displayName' AND g.value = r.display_name \
+             OR g.tenant = r.tenant AND g.known_by = 'externalId' AND g.value = r.external_id \
+             OR g.tenant = r.tenant AND g.known_by = 'id' AND g.value = r.id) AND m.tenant = ",
+    among: " AND m.value IN (",
+    order: ") ORDER BY m.value, g.role",
+};
+
+/// The roles that groups grant.
+const GRANTED: Relation = Relation {
+    select: "SELECT DISTINCT r.id, g.role FROM resource r CROSS JOIN role_grant g \
+             WHERE r.type = 'Group' AND \
+             (g.tenant = r.tenant AND g.known_by = 'displayName' AND g.value = r.display_name \
+             OR g.tenant = r.tenant AND g.known_by = 'externalId' AND g.value = r.external_id \
+             OR g.tenant = r.tenant AND g.known_by = 'id' AND g.value = r.id) AND r.tenant = ",
+    among: " AND r.id IN (",
+    order: ") ORDER BY r.id, g.role",
+};
+
 /// Who are asked about at once; databases bound the number of parameters.
 const CHUNK: usize = 500;
 
@@ -141,6 +170,7 @@ impl<D: Database> Repository<D> {
         let ids = [id];
         statements.extend(related.members.then(|| self.related_statement(&MEMBERS, tenant, &ids)));
         statements.extend(related.groups.then(|| self.related_statement(&GROUPS, tenant, &ids)));
+        statements.extend(related.roles.then(|| self.related_statement(&ROLES, tenant, &ids)));
         let mut found = self.database.read(Scope::Tenant(tenant), statements).await?.into_iter();
         let Some(row) = found.next().unwrap_or_default().first().map(stored).transpose()? else {
             return Ok(None);
@@ -149,7 +179,10 @@ impl<D: Database> Repository<D> {
             let rows = if is_read { found.next() } else { None };
             rows.unwrap_or_default().iter().map(|row| member(row, 1)).collect::<Result<Vec<_>, _>>()
         };
-        Ok(Some(Whole { row, members: others(related.members)?, groups: others(related.groups)? }))
+        let (members, groups) = (others(related.members)?, others(related.groups)?);
+        let roles = if related.roles { found.next() } else { None }.unwrap_or_default();
+        let roles = roles.iter().map(|row| Ok(row.text(1)?.to_owned())).collect::<Result<_, RowError>>()?;
+        Ok(Some(Whole { row, members, groups, roles }))
     }
 
     fn by_id(&self, tenant: &str, resource_type: &str, id: &str) -> Statement {
@@ -281,6 +314,71 @@ impl<D: Database> Repository<D> {
         members: &[&str],
     ) -> Result<HashMap<String, Vec<Member>>, DatabaseError> {
         self.related(&GROUPS, tenant, members).await
+    }
+
+    /// The roles that the groups of users grant, by user, in the order of their names, each once.
+    ///
+    /// # Errors
+    /// [`DatabaseError`].
+    pub async fn roles(
+        &self,
+        tenant: &str,
+        users: &[&str],
+    ) -> Result<HashMap<String, Vec<String>>, DatabaseError> {
+        self.names(&ROLES, tenant, users).await
+    }
+
+    /// The roles that groups grant, by group, in the order of their names, each once.
+    ///
+    /// # Errors
+    /// [`DatabaseError`].
+    pub async fn granted_by(
+        &self,
+        tenant: &str,
+        groups: &[&str],
+    ) -> Result<HashMap<String, Vec<String>>, DatabaseError> {
+        self.names(&GRANTED, tenant, groups).await
+    }
+
+    /// The roles that a group would grant, in the order of their names, each once.
+    ///
+    /// # Errors
+    /// [`DatabaseError`].
+    pub async fn granted_to(&self, tenant: &str, group: &Draft) -> Result<Vec<String>, DatabaseError> {
+        let [display_name, external_id, id] = group.keys();
+        let statement = self
+            .statement(
+                "SELECT DISTINCT g.role FROM role_grant g WHERE g.known_by = 'displayName' AND g.tenant = ",
+            )
+            .bind(tenant)
+            .sql(" AND g.value = ")
+            .bind(display_name)
+            .sql(" OR g.known_by = 'externalId' AND g.tenant = ")
+            .bind(tenant)
+            .sql(" AND g.value = ")
+            .bind(external_id)
+            .sql(" OR g.known_by = 'id' AND g.tenant = ")
+            .bind(tenant)
+            .sql(" AND g.value = ")
+            .bind(id)
+            .sql(" ORDER BY g.role");
+        let rows = self.one(tenant, statement).await?;
+        Ok(rows.iter().map(|row| Ok(row.text(0)?.to_owned())).collect::<Result<_, RowError>>()?)
+    }
+
+    async fn names(
+        &self,
+        relation: &Relation,
+        tenant: &str,
+        ids: &[&str],
+    ) -> Result<HashMap<String, Vec<String>>, DatabaseError> {
+        let mut found: HashMap<String, Vec<String>> = HashMap::new();
+        for chunk in ids.chunks(CHUNK) {
+            for row in self.one(tenant, self.related_statement(relation, tenant, chunk)).await? {
+                found.entry(row.text(0)?.to_owned()).or_default().push(row.text(1)?.to_owned());
+            }
+        }
+        Ok(found)
     }
 
     /// Whether a group has more members than so many. Of a larger one not all are looked at.

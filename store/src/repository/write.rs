@@ -71,6 +71,11 @@ pub enum MemberStep {
 }
 
 impl Draft {
+    /// What groups are known by: `displayName`, `externalId` and `id`, each as it is compared.
+    pub fn keys(&self) -> [Option<&str>; 3] {
+        [self.display_name.as_deref(), self.external_id.as_deref(), Some(&self.id)]
+    }
+
     /// Of a resource that has an id, without what other tables have.
     pub fn of(resource: &Resource, layout: &Layout) -> Self {
         Self {

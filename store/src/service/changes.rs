@@ -1,13 +1,15 @@
 //! The change feed: what has changed, in order, and where to go on from.
 
 use super::represent::{location, version};
+use super::roles::GROUP;
 use super::{Context, Request, Response, Service, unavailable};
-use crate::audit::{Head, Operation, Record};
+use crate::audit::{Granting, Head, Moved, Operation, Record};
 use crate::database::{Database, DatabaseError, Scope, chain};
+use crate::role::GroupKey;
 use crate::sql::{Row, Statement};
 use doorward::scim::{DateTime, ScimError, ScimType};
 use serde::Serialize;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
@@ -94,6 +96,25 @@ struct Entry {
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<String>,
     attributes: Vec<String>,
+    /// Of a user those that are granted, of a group those that it grants or granted, of a grant its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    roles: Option<Vec<String>>,
+    /// Of a grant: which groups.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<GroupKey>,
+    /// Whose roles may be others, of what is no user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    members: Option<Moved>,
+}
+
+/// The roles of what the changes of a page are about.
+#[derive(Default)]
+struct Roles {
+    has_grants: bool,
+    /// By the ids of users.
+    users: HashMap<String, Vec<String>>,
+    /// By the ids of groups.
+    groups: HashMap<String, Vec<String>>,
 }
 
 /// Who waits for a change of which tenant.
@@ -198,22 +219,23 @@ impl<D: Database> Service<D> {
                 )
             })?,
         };
-        let rows = self.records(context, since, count).await.map_err(|error| unavailable(&error))?;
+        let (rows, has_grants) =
+            self.records(context, since, count).await.map_err(|error| unavailable(&error))?;
         let is_new = |row: &Row| row.integer(0).map(|sequence| sequence > since.sequence);
         let broken =
             |error: &dyn fmt::Display| ScimError::new(500, format!("expected a record, but found {error}"));
         // The change that the place is after must be there, and the same.
         let mut before = Place::START;
-        let (mut changes, mut next, mut more) = (Vec::new(), since, false);
+        let (mut records, mut next, mut more) = (Vec::new(), since, false);
         for row in &rows {
             let found = row.integer(0).and_then(|sequence| Ok(Place::of(sequence, row.blob(2)?)));
             let found = found.map_err(|error| broken(&error))?;
             if !is_new(row).map_err(|error| broken(&error))? {
                 before = found;
-            } else if changes.len() < count {
+            } else if records.len() < count {
                 let text = row.text(1).map_err(|error| broken(&error))?;
                 let record: Record = serde_json::from_str(text).map_err(|error| broken(&error))?;
-                changes.push(self.entry(context, record));
+                records.push(record);
                 next = found;
             } else {
                 more = true;
@@ -225,16 +247,40 @@ impl<D: Database> Service<D> {
                 "since: this history has no such place, as after a database was restored: begin again",
             ));
         }
+        let roles = if has_grants { self.roles_of(context, &records).await? } else { Roles::default() };
+        let changes = records.into_iter().map(|record| self.entry(context, record, &roles)).collect();
         Ok(Page { changes, next: next.to_string(), more })
     }
 
-    /// The record of a place, and those after it; one more than asked for.
+    async fn roles_of(&self, context: &Context, records: &[Record]) -> Result<Roles, ScimError> {
+        // Whoever was told of a grant sees its roles here.
+        self.tenants.note_grants(&context.tenant, true, context.now);
+        let ids = |is_wanted: &dyn Fn(&Record) -> bool| -> Vec<&str> {
+            let wanted = records.iter().filter(|record| is_wanted(record)).map(|record| record.id.as_str());
+            wanted.collect::<BTreeSet<_>>().into_iter().collect()
+        };
+        let users = ids(&|record| self.has_roles(record));
+        let groups = ids(&|record| is_group(record));
+        let tenant = context.tenant.as_str();
+        let users = self.repository.roles(tenant, &users).await.map_err(|error| unavailable(&error))?;
+        let groups =
+            self.repository.granted_by(tenant, &groups).await.map_err(|error| unavailable(&error))?;
+        Ok(Roles { has_grants: true, users, groups })
+    }
+
+    /// Whether it is of a user.
+    fn has_roles(&self, record: &Record) -> bool {
+        let layout = self.layouts.get(&record.resource_type).filter(|_| !is_grant(record));
+        layout.is_some_and(|layout| layout.roles().is_some())
+    }
+
+    /// The record of a place, and those after it, one more than asked for; and whether the tenant has grants.
     async fn records(
         &self,
         context: &Context,
         since: Place,
         count: usize,
-    ) -> Result<Vec<Row>, DatabaseError> {
+    ) -> Result<(Vec<Row>, bool), DatabaseError> {
         let database = self.repository.database();
         let limit = i64::try_from(count).unwrap_or(i64::MAX).saturating_add(2);
         let select =
@@ -245,10 +291,20 @@ impl<D: Database> Service<D> {
                 .sql(" ORDER BY sequence LIMIT ")
                 .bind(limit);
         let scope = Scope::Tenant(&context.tenant);
-        Ok(database.read(scope, vec![select]).await?.pop().unwrap_or_default())
+        let grants = self.tenants.grants_statement(&context.tenant);
+        let mut found = database.read(scope, vec![select, grants]).await?.into_iter();
+        let mut rows = || found.next().unwrap_or_default();
+        Ok((rows(), !rows().is_empty()))
     }
 
-    fn entry(&self, context: &Context, record: Record) -> Entry {
+    fn entry(&self, context: &Context, record: Record, known_roles: &Roles) -> Entry {
+        let (roles, members) = if self.has_roles(&record) {
+            let found = || known_roles.users.get(&record.id).cloned().unwrap_or_default();
+            (known_roles.has_grants.then(found), None)
+        } else {
+            of_group(&record, known_roles).unzip()
+        };
+        let group = record.granting.as_ref().and_then(|granting| granting.group.clone());
         let Record { sequence, time, operation, resource_type, id, version_after, attributes, .. } = record;
         let known = self.catalog.resource_type(&resource_type).filter(|_| version_after.is_some());
         Entry {
@@ -260,8 +316,31 @@ impl<D: Database> Service<D> {
             resource_type,
             id,
             attributes,
+            roles,
+            group,
+            members,
         }
     }
+}
+
+fn is_grant(record: &Record) -> bool {
+    matches!(record.operation, Operation::Grant | Operation::Revoke)
+}
+
+fn is_group(record: &Record) -> bool {
+    record.resource_type == GROUP && !is_grant(record)
+}
+
+/// The roles that a group grants or granted, as far as is known, and whose they may be; those of a grant likewise.
+fn of_group(record: &Record, known_roles: &Roles) -> Option<(Vec<String>, Moved)> {
+    let Some(Granting { roles, members, .. }) = &record.granting else {
+        // It grants something since, or did so and the process that changed it did not know yet.
+        let roles = known_roles.groups.get(&record.id).filter(|_| is_group(record))?;
+        return Some((roles.clone(), Moved::MANY));
+    };
+    let now = known_roles.groups.get(&record.id).filter(|_| is_group(record));
+    let roles: BTreeSet<&String> = roles.iter().chain(now.into_iter().flatten()).collect();
+    Some((roles.into_iter().cloned().collect(), members.clone()))
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@ use super::{Context, Request, Response, Service, ok, unavailable};
 use crate::database::Database;
 use crate::repository::{Layout, Listed, Order, Position, Predicate, Related, Stored};
 use doorward::scim::{
-    Conditions, CursorScope, Filter, Freshness, ListResponse, Paging, Resource, ResourceType, ScimError,
-    SearchRequest, Sort, SortOrder, TypedFilter,
+    Conditions, CursorScope, Filter, Freshness, GrantedRoles, ListResponse, Paging, Resource, ResourceType,
+    ScimError, SearchRequest, Sort, SortOrder, TypedFilter,
 };
 use doorward::time::UnixTime;
 use serde_json::value::RawValue;
@@ -44,7 +44,8 @@ impl<D: Database> Service<D> {
         let search = SearchRequest::from_query(request.query)?;
         let conditions = Conditions::parse(request.if_match, request.if_none_match)?;
         let view = self.view_of(resource_type, &search)?;
-        let found = self.repository.get_whole(&context.tenant, resource_type.name(), id, view.related).await;
+        let related = self.related(context, view.related).await?;
+        let found = self.repository.get_whole(&context.tenant, resource_type.name(), id, related).await;
         let found = found.map_err(|error| unavailable(&error))?.ok_or_else(|| ScimError::not_found(id))?;
         let tag = version(found.row.version);
         if conditions.check_read(&tag)? == Freshness::NotModified {
@@ -334,7 +335,11 @@ impl Search<'_> {
         let sorted = self.sort.iter().map(Sort::attribute);
         let used: Vec<_> = filtered.chain(sorted).map(|attribute| attribute.whole()).collect();
         let uses = |attribute: Option<&_>| attribute.is_some_and(|attribute| used.contains(attribute));
-        Related { members: uses(self.layout.members()), groups: uses(self.layout.groups()) }
+        Related {
+            members: uses(self.layout.members()),
+            groups: uses(self.layout.groups()),
+            roles: uses(self.layout.roles().map(GrantedRoles::attribute)),
+        }
     }
 }
 

@@ -7,6 +7,7 @@ mod exchange;
 mod list;
 mod members;
 mod represent;
+mod roles;
 mod turns;
 mod view;
 mod write;
@@ -16,6 +17,7 @@ pub use members::Rest;
 
 use crate::database::{Database, DatabaseError, WriteError};
 use crate::repository::{Layout, Repository};
+use crate::tenants::Tenants;
 use changes::Watchers;
 use doorward::scim::{
     self, AuthenticationScheme, BulkLimits, Catalog, CursorKey, Discovery, PageLimits, ResourceType, Route,
@@ -65,6 +67,7 @@ impl Default for Settings {
 #[derive(Debug)]
 pub struct Service<D> {
     repository: Repository<D>,
+    tenants: Arc<Tenants<D>>,
     catalog: Arc<Catalog>,
     /// By the names of resource types.
     layouts: HashMap<String, Layout>,
@@ -77,8 +80,13 @@ pub struct Service<D> {
 }
 
 impl<D: Database> Service<D> {
-    /// Over a database. `cursors` must be the same in every process that serves it.
-    pub fn new(database: Arc<D>, catalog: Arc<Catalog>, settings: Settings, cursors: CursorKey) -> Self {
+    /// Over the database of these tenants. `cursors` must be the same in every process that serves it.
+    pub fn new(
+        tenants: Arc<Tenants<D>>,
+        catalog: Arc<Catalog>,
+        settings: Settings,
+        cursors: CursorKey,
+    ) -> Self {
         let (mut layouts, mut views) = (HashMap::new(), HashMap::new());
         for resource_type in catalog.resource_types() {
             let layout = Layout::of(resource_type);
@@ -87,7 +95,8 @@ impl<D: Database> Service<D> {
             layouts.insert(resource_type.name().to_owned(), layout);
         }
         Self {
-            repository: Repository::new(database),
+            repository: Repository::new(Arc::clone(tenants.database())),
+            tenants,
             catalog,
             layouts,
             views,

@@ -8,6 +8,33 @@ use serde_json::{Map, Value as Json};
 use std::collections::HashMap;
 use std::sync::Arc;
 
+/// What other tables have of a resource.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Others<'o> {
+    pub(super) members: &'o [Member],
+    pub(super) groups: &'o [Member],
+    /// The names of the roles that the groups grant.
+    pub(super) roles: &'o [String],
+}
+
+/// The same of many resources, by their ids.
+#[derive(Debug, Default)]
+pub(super) struct Loaded {
+    members: HashMap<String, Vec<Member>>,
+    groups: HashMap<String, Vec<Member>>,
+    roles: HashMap<String, Vec<String>>,
+}
+
+impl Loaded {
+    pub(super) fn of(&self, id: &str) -> Others<'_> {
+        Others { members: of(&self.members, id), groups: of(&self.groups, id), roles: of(&self.roles, id) }
+    }
+}
+
+fn of<'f, T>(found: &'f HashMap<String, Vec<T>>, id: &str) -> &'f [T] {
+    found.get(id).map_or(&[], Vec::as_slice)
+}
+
 impl<D: Database> Service<D> {
     /// Resources from rows, with what other tables have.
     pub(super) async fn represent(
@@ -17,22 +44,33 @@ impl<D: Database> Service<D> {
         rows: &[Stored],
         related: Related,
     ) -> Result<Vec<Resource>, ScimError> {
+        let loaded = self.load(context, rows, related).await?;
+        rows.iter().map(|row| self.read(context, resource_type, row, loaded.of(&row.id))).collect()
+    }
+
+    /// What other tables have of resources, as far as it is asked for.
+    pub(super) async fn load(
+        &self,
+        context: &Context,
+        rows: &[Stored],
+        related: Related,
+    ) -> Result<Loaded, ScimError> {
         let ids: Vec<&str> = rows.iter().map(|row| row.id.as_str()).collect();
         let tenant = context.tenant.as_str();
-        let mut members = HashMap::new();
+        let related = self.related(context, related).await?;
+        let mut loaded = Loaded::default();
         if related.members {
-            members = self.repository.members(tenant, &ids).await.map_err(|error| unavailable(&error))?;
+            loaded.members =
+                self.repository.members(tenant, &ids).await.map_err(|error| unavailable(&error))?;
         }
-        let mut groups = HashMap::new();
         if related.groups {
-            groups = self.repository.groups(tenant, &ids).await.map_err(|error| unavailable(&error))?;
+            loaded.groups =
+                self.repository.groups(tenant, &ids).await.map_err(|error| unavailable(&error))?;
         }
-        let resource = |row: &Stored| {
-            let [members, groups] =
-                [members.get(&row.id), groups.get(&row.id)].map(|found| found.map(Vec::as_slice));
-            self.read(context, resource_type, row, [("members", members), ("groups", groups)])
-        };
-        rows.iter().map(resource).collect()
+        if related.roles {
+            loaded.roles = self.repository.roles(tenant, &ids).await.map_err(|error| unavailable(&error))?;
+        }
+        Ok(loaded)
     }
 
     /// One resource.
@@ -52,21 +90,23 @@ impl<D: Database> Service<D> {
         context: &Context,
         resource_type: &Arc<ResourceType>,
         row: &Stored,
-        related: [(&str, Option<&[Member]>); 2],
+        others: Others<'_>,
     ) -> Result<Resource, ScimError> {
         let broken =
             |what: String| ScimError::new(500, format!("expected a readable resource, but found {what}"));
         let mut data: Map<String, Json> =
             serde_json::from_str(&row.data).map_err(|error| broken(error.to_string()))?;
-        for (name, others) in related {
-            let others = others.into_iter().flatten().map(|other| self.reference(context, name, other));
-            let others: Vec<Json> = others.collect();
+        for (name, others) in [("members", others.members), ("groups", others.groups)] {
+            let others: Vec<Json> = others.iter().map(|other| self.reference(context, name, other)).collect();
             if !others.is_empty() {
                 data.insert(name.to_owned(), Json::Array(others));
             }
         }
         let mut resource =
             Resource::from_stored(resource_type, &data).map_err(|error| broken(error.to_string()))?;
+        if let Some(roles) = self.layout(resource_type)?.roles() {
+            roles.set(&mut resource, others.roles);
+        }
         resource.set_meta(&meta(context, resource_type, row));
         Ok(resource)
     }

@@ -4,14 +4,13 @@
 //! other tables have is added to its end.
 
 use super::members::{Reference, Rest};
-use super::represent::{location, meta, version};
+use super::represent::{Others, location, meta, version};
 use super::{Context, Response, Service, unavailable};
 use crate::database::Database;
-use crate::repository::{Layout, Member, Related, Stored, Whole};
-use doorward::scim::{Meta, Projection, Resource, ResourceType, ScimError, SearchRequest};
+use crate::repository::{Layout, Related, Stored, Whole};
+use doorward::scim::{GrantedRoles, Meta, Projection, Resource, ResourceType, ScimError, SearchRequest};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
-use std::collections::HashMap;
 use std::sync::Arc;
 
 /// The schemas that are part of the program. Their attributes stay what they are from start to start, and all that is kept of them is
@@ -21,6 +20,9 @@ const BUILT_IN: [&str; 3] = [
     "urn:ietf:params:scim:schemas:core:2.0:Group",
     "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User",
 ];
+
+/// The type of a granted role, as it is kept.
+const GRANTED: &[u8] = b"\"granted\"";
 
 /// A group of more members is sent in parts.
 const IN_PARTS: usize = 1_000;
@@ -41,7 +43,11 @@ impl View {
         let projection = Projection::new(resource_type, &search.attributes, &search.excluded_attributes)?;
         let is_shown =
             |attribute: Option<&_>| attribute.is_some_and(|attribute| projection.includes(attribute));
-        let related = Related { members: is_shown(layout.members()), groups: is_shown(layout.groups()) };
+        let related = Related {
+            members: is_shown(layout.members()),
+            groups: is_shown(layout.groups()),
+            roles: is_shown(layout.roles().map(GrantedRoles::attribute)),
+        };
         let is_default = search.attributes.is_empty() && search.excluded_attributes.is_empty();
         Ok(Self { projection, is_default, related })
     }
@@ -55,6 +61,14 @@ impl View {
     pub(super) fn of(&self, resource: &Resource) -> Result<Box<RawValue>, ScimError> {
         to_raw_value(&self.projection.apply(resource)).map_err(|error| broken(&error))
     }
+}
+
+/// A granted role.
+#[derive(Serialize)]
+struct Role<'r> {
+    value: &'r str,
+    #[serde(rename = "type")]
+    kind: &'r str,
 }
 
 /// `meta` (RFC 7643 section 3.1).
@@ -91,20 +105,8 @@ impl<D: Database> Service<D> {
         rows: &[Stored],
         view: &View,
     ) -> Result<Vec<Box<RawValue>>, ScimError> {
-        let ids: Vec<&str> = rows.iter().map(|row| row.id.as_str()).collect();
-        let tenant = context.tenant.as_str();
-        let (mut members, mut groups) = (HashMap::new(), HashMap::new());
-        if view.related.members {
-            members = self.repository.members(tenant, &ids).await.map_err(|error| unavailable(&error))?;
-        }
-        if view.related.groups {
-            groups = self.repository.groups(tenant, &ids).await.map_err(|error| unavailable(&error))?;
-        }
-        let none = Vec::new();
-        let of = |row: &Stored| {
-            let [members, groups] = [&members, &groups].map(|found| found.get(&row.id).unwrap_or(&none));
-            self.view_read(context, resource_type, row, members, groups, view)
-        };
+        let loaded = self.load(context, rows, view.related).await?;
+        let of = |row: &Stored| self.view_read(context, resource_type, row, loaded.of(&row.id), view);
         rows.iter().map(of).collect()
     }
 
@@ -133,7 +135,8 @@ impl<D: Database> Service<D> {
         id: &str,
         view: &View,
     ) -> Result<Response, ScimError> {
-        let found = self.repository.get_whole(&context.tenant, resource_type.name(), id, view.related).await;
+        let related = self.related(context, view.related).await?;
+        let found = self.repository.get_whole(&context.tenant, resource_type.name(), id, related).await;
         let found = found.map_err(|error| unavailable(&error))?.ok_or_else(|| ScimError::not_found(id))?;
         self.respond_whole(context, resource_type, found, view)
     }
@@ -146,7 +149,7 @@ impl<D: Database> Service<D> {
         whole: Whole,
         view: &View,
     ) -> Result<Response, ScimError> {
-        let Whole { row, members, groups } = whole;
+        let Whole { row, members, groups, roles } = whole;
         if members.len() > IN_PARTS
             && view.is_default
             && let Some(start) = plain(&row.data).map(|start| format!("{start},\"members\":["))
@@ -159,7 +162,8 @@ impl<D: Database> Service<D> {
             let headers = headers(context, resource_type, &row);
             return Ok(Response { status: 200, headers, body: Some(start.into_bytes()), rest, waits: None });
         }
-        let shown = self.view_read(context, resource_type, &row, &members, &groups, view)?;
+        let others = Others { members: &members, groups: &groups, roles: &roles };
+        let shown = self.view_read(context, resource_type, &row, others, view)?;
         Ok(response(200, context, resource_type, &row, shown))
     }
 
@@ -169,19 +173,17 @@ impl<D: Database> Service<D> {
         context: &Context,
         resource_type: &Arc<ResourceType>,
         row: &Stored,
-        members: &[Member],
-        groups: &[Member],
+        others: Others<'_>,
         view: &View,
     ) -> Result<Box<RawValue>, ScimError> {
         if view.is_default
+            && !mixes_roles(&row.data, others.roles)
             && let Some(start) = plain(&row.data)
         {
-            let text =
-                self.spliced(context, resource_type, row, start, [("members", members), ("groups", groups)]);
+            let text = self.spliced(context, resource_type, row, start, others);
             return text.and_then(RawValue::from_string).map_err(|error| broken(&error));
         }
-        let related = [("members", Some(members)), ("groups", Some(groups))];
-        view.of(&self.read(context, resource_type, row, related)?)
+        view.of(&self.read(context, resource_type, row, others)?)
     }
 
     fn spliced(
@@ -190,11 +192,11 @@ impl<D: Database> Service<D> {
         resource_type: &ResourceType,
         row: &Stored,
         start: &str,
-        related: [(&str, &[Member]); 2],
+        others: Others<'_>,
     ) -> serde_json::Result<String> {
         let mut text = String::with_capacity(start.len().saturating_add(512));
         text.push_str(start);
-        for (name, others) in related {
+        for (name, others) in [("members", others.members), ("groups", others.groups)] {
             if others.is_empty() {
                 continue;
             }
@@ -214,9 +216,22 @@ impl<D: Database> Service<D> {
             text.push_str("\":");
             text.push_str(&serde_json::to_string(&references.collect::<Vec<_>>())?);
         }
+        if !others.roles.is_empty() {
+            let roles = others.roles.iter().map(|value| Role { value, kind: GrantedRoles::TYPE });
+            text.push_str(",\"roles\":");
+            text.push_str(&serde_json::to_string(&roles.collect::<Vec<_>>())?);
+        }
         text.push_str(&end(context, resource_type, row)?);
         Ok(text)
     }
+}
+
+/// Whether a resource has roles of its own that those which are granted go among, or that look as if they were granted.
+fn mixes_roles(data: &str, granted: &[String]) -> bool {
+    // In a text the quotes would have backslashes in front.
+    let looks_granted =
+        || data.as_bytes().windows(GRANTED.len()).any(|part| part.eq_ignore_ascii_case(GRANTED));
+    data.contains("\"roles\":") && (!granted.is_empty() || looks_granted())
 }
 
 /// `meta` and the end of a resource.

@@ -1,9 +1,9 @@
 //! Changing: create, replace, patch, delete.
 
-use super::represent::{location, version};
+use super::represent::{Others, location, version};
 use super::view::{View, response};
 use super::{Context, Request, Response, Service, refused, unavailable};
-use crate::audit::{Change, Operation};
+use crate::audit::{Change, Moved, Operation};
 use crate::database::{Database, WriteError, Written};
 use crate::repository::{Answered, Basis, Draft, Layout, Member, MemberStep, Related, Stored};
 use doorward::scim::{
@@ -77,7 +77,7 @@ impl<D: Database> Service<D> {
         context.profile.softenings().soften_resource(resource_type, &mut body);
         let mut resource = Resource::parse(resource_type, &body, self.settings.unknown)?;
         let members = take_members(&mut resource, layout)?;
-        forget_password(&mut resource, layout);
+        take_what_is_not_kept(&mut resource, layout);
         // Ids that grow keep the rows of one time together.
         resource.set_id(&Uuid::now_v7().to_string());
         let mut members = self.known_members(context, values_of(&members)).await?;
@@ -97,12 +97,14 @@ impl<D: Database> Service<D> {
             data: draft.data.clone(),
         };
         // It is in no group yet.
-        let shown = self.view_read(context, resource_type, &row, &members, &[], &view)?;
+        let others = Others { members: &members, ..Others::default() };
+        let shown = self.view_read(context, resource_type, &row, others, &view)?;
         let response = response(201, context, resource_type, &row, shown);
         let members: Vec<String> = members.into_iter().map(|member| member.id).collect();
         let steps = if members.is_empty() { Vec::new() } else { vec![MemberStep::Add(members)] };
         let mut change = change(context, Operation::Create, resource_type, &draft.id, attributes);
         change.values = self.recorded(&change.attributes, Some(&resource), &steps);
+        change.granting = self.granting_new(context, &draft, &steps).await?;
         let text = String::from_utf8_lossy(response.body.as_deref().unwrap_or_default()).into_owned();
         let answer = key.map(|key| Answered {
             key,
@@ -136,7 +138,7 @@ impl<D: Database> Service<D> {
         context.profile.softenings().soften_resource(resource_type, &mut body);
         let mut sent = Resource::parse(resource_type, &body, self.settings.unknown)?;
         let members = take_members(&mut sent, layout)?;
-        forget_password(&mut sent, layout);
+        take_what_is_not_kept(&mut sent, layout);
         let members = self.known(context, values_of(&members)).await?;
         let wanted = Wanted::Replaced { resource: Box::new(sent), members };
         let row = self.change(context, request, resource_type, id, &wanted).await?;
@@ -156,7 +158,10 @@ impl<D: Database> Service<D> {
         let view = self.view_of(resource_type, &search)?;
         let softenings = context.profile.softenings();
         softenings.soften_patch(resource_type, &mut body);
-        let patch = Patch::parse(resource_type, &body, &softenings.patch_rules(self.settings.unknown))?;
+        let mut patch = Patch::parse(resource_type, &body, &softenings.patch_rules(self.settings.unknown))?;
+        if let Some(roles) = layout.roles() {
+            patch = patch.leaving_out(roles);
+        }
         let (member_changes, rest) = match layout.members() {
             Some(members) => {
                 let plan = patch.plan(members)?;
@@ -195,14 +200,23 @@ impl<D: Database> Service<D> {
         id: &str,
     ) -> Result<Response, ScimError> {
         let conditions = Conditions::parse(request.if_match, request.if_none_match)?;
-        for _ in 0..ATTEMPTS {
+        for attempt in 0..ATTEMPTS {
             let mut expected = None;
             if !conditions.is_empty() {
                 let row = self.row(context, resource_type, id).await?;
                 conditions.check_write(Some(&version(row.version)))?;
                 expected = Some(row.version);
             }
-            let change = change(context, Operation::Delete, resource_type, id, Vec::new());
+            let mut change = change(context, Operation::Delete, resource_type, id, Vec::new());
+            if let Some((mut granting, version)) = self.granting_gone(context, resource_type, id).await? {
+                if attempt == 0 {
+                    expected = expected.or(Some(version));
+                } else {
+                    // While others come and go it is not known who is in it at its end.
+                    granting.members = Moved::MANY;
+                }
+                change.granting = Some(granting);
+            }
             match self.repository.delete(&context.tenant, expected, change).await {
                 Ok(_) => {
                     self.watchers.tell(&context.tenant);
@@ -253,6 +267,8 @@ impl<D: Database> Service<D> {
             };
             let mut change = change(context, altered.operation, resource_type, id, altered.attributes);
             change.values = self.recorded(&change.attributes, altered.resource.as_ref(), &altered.members);
+            change.granting =
+                self.granting(context, resource_type, id, draft.as_ref(), &altered.members).await?;
             let written =
                 self.repository.update(&context.tenant, draft.as_ref(), altered.members, basis, change).await;
             if matches!(written, Ok(Written { changed: true, .. })) {
@@ -327,7 +343,7 @@ impl<D: Database> Service<D> {
                 if !rest.is_empty() {
                     let old = self.own(context, resource_type, row).await?;
                     let mut new = rest.apply(&old)?.resource;
-                    forget_password(&mut new, layout);
+                    take_what_is_not_kept(&mut new, layout);
                     attributes = paths(&new.differences(&old));
                     resource = (new != old).then_some(new);
                 }
@@ -355,7 +371,7 @@ impl<D: Database> Service<D> {
         resource_type: &Arc<ResourceType>,
         row: &Stored,
     ) -> Result<Resource, ScimError> {
-        let related = Related { members: false, groups: false };
+        let related = Related { members: false, groups: false, roles: false };
         self.represent_one(context, resource_type, row, related).await
     }
 
@@ -372,7 +388,8 @@ impl<D: Database> Service<D> {
             MemberChange::ReplaceAll(_) | MemberChange::RemoveMatching { .. } => true,
             MemberChange::Add(_) | MemberChange::Remove { .. } | MemberChange::Clear => false,
         });
-        if needs_members {
+        let clears = changes.iter().any(|change| matches!(change, MemberChange::Clear));
+        if needs_members || clears && self.tells_members(context, resource_type, &row.id).await? {
             let steps = self.simulated(context, resource_type, layout, row, changes).await?;
             return Ok((steps, Vec::new(), true));
         }
@@ -424,8 +441,8 @@ impl<D: Database> Service<D> {
                 MemberChange::RemoveMatching { filter, must_exist } => {
                     // Those that the same request added are among them.
                     let members: Vec<Member> = after.values().cloned().collect();
-                    let related = [("members", Some(members.as_slice())), ("groups", None)];
-                    let group = self.read(context, resource_type, row, related)?;
+                    let others = Others { members: &members, ..Others::default() };
+                    let group = self.read(context, resource_type, row, others)?;
                     let items = layout.members().and_then(|members| group.get(members));
                     let matching = items.map_or(&[][..], Value::items).iter();
                     let matching = matching.filter(|member| filter.matches_value(member));
@@ -440,7 +457,7 @@ impl<D: Database> Service<D> {
     }
 
     /// The members of a group.
-    async fn members(&self, context: &Context, id: &str) -> Result<Vec<Member>, ScimError> {
+    pub(super) async fn members(&self, context: &Context, id: &str) -> Result<Vec<Member>, ScimError> {
         let found = self.repository.members(&context.tenant, &[id]).await;
         Ok(found.map_err(|error| unavailable(&error))?.remove(id).unwrap_or_default())
     }
@@ -575,6 +592,7 @@ fn change(
         id: id.to_owned(),
         attributes,
         values: BTreeMap::new(),
+        granting: None,
     }
 }
 
@@ -608,10 +626,13 @@ fn take_members(resource: &mut Resource, layout: &Layout) -> Result<Vec<Complex>
     })
 }
 
-/// A password is taken and not kept.
-fn forget_password(resource: &mut Resource, layout: &Layout) {
+/// A password is taken and not kept. Which roles are granted is not for a client to say.
+fn take_what_is_not_kept(resource: &mut Resource, layout: &Layout) {
     if let Some(password) = layout.password() {
         resource.take(password);
+    }
+    if let Some(roles) = layout.roles() {
+        roles.take(resource);
     }
 }
 

@@ -1,6 +1,8 @@
-//! Tenants and their bearer tokens. They are there before there is an audit trail, and are written beside it.
+//! Tenants, their bearer tokens, and the roles that they grant. Tenants and tokens are there before there is an audit trail, and are written
+//! beside it; grants are in it.
 
 mod cache;
+mod roles;
 mod token;
 
 pub use token::{Token, TokenHash};
@@ -81,6 +83,22 @@ pub enum TenantError {
     /// The tenant has no token of that name.
     #[error("expected a token, but the tenant has none of the name {0:?}")]
     NoToken(String),
+    /// Not the name of a role.
+    #[error(
+        "expected the name of a role, of 1 to 128 printable characters, without blanks around it, but found {0:?}"
+    )]
+    BadRole(String),
+    /// Groups cannot be known by that.
+    #[error(
+        "expected the {0} of groups, of 1 to 512 bytes, without control characters and without blanks around it"
+    )]
+    BadGroup(&'static str),
+    /// The tenant has as many grants as it may have.
+    #[error("expected at most {0} grants of a tenant: revoke others first")]
+    TooManyGrants(i64),
+    /// The tenant has no such grant.
+    #[error("expected a grant, but the role {0:?} is not granted to these groups")]
+    NoGrant(String),
     /// The token would not be good for a moment.
     #[error("expected an expiry in the future")]
     ExpiresInThePast,
@@ -104,6 +122,8 @@ struct Caches {
     tokens: Cache<TokenHash, Found>,
     /// Whether there are tenants of these ids.
     tenants: Cache<String, ()>,
+    /// Whether these tenants have grants of roles.
+    grants: Cache<String, ()>,
 }
 
 impl<D: Database> Tenants<D> {

@@ -2,7 +2,9 @@
 
 use crate::bed::{Bed, with};
 use anyhow::Result;
-use doorward_store::database::Sqlite;
+use doorward_store::database::{Database, Scope, Sqlite};
+use doorward_store::sql::Statement;
+use doorward_store::trail;
 use doorward_testbed::{Request, Response, send};
 use serde_json::{Value, json};
 
@@ -127,6 +129,60 @@ fn operators_are_not_listened_to_in_public() {
         |_| {},
         async |bed| {
             assert_eq!(send(bed.address, &Request::get("/tenants").bearer(&bed.token)).await?.status, 404);
+            Ok(())
+        },
+    );
+}
+
+#[test]
+fn roles_are_granted_listed_and_revoked() {
+    with(
+        |_| {},
+        async |bed| {
+            let ask = async |method: &str, path: &str| {
+                let request = Request::new(method, path).header("X-Request-Id", "r-7");
+                send(bed.admin, &request).await
+            };
+            let roles = "/tenants/acme/roles";
+            assert_eq!(ask("GET", roles).await?.json()?, json!([]));
+            // Percent-encoded, so that a name may have any sign.
+            let admins = "/tenants/acme/roles/a%2Fb/displayName/All%20%C3%A9%2F%25";
+            let granted = ask("PUT", admins).await?;
+            let expected = json!({ "role": "a/b", "group": { "displayName": "All é/%" } });
+            assert_eq!((granted.status, granted.json()?), (201, expected.clone()));
+            assert_eq!(ask("PUT", admins).await?.status, 200);
+            assert_eq!(ask("PUT", "/tenants/acme/roles/x/externalId/e1").await?.status, 201);
+            let listed = ask("GET", roles).await?.json()?;
+            assert_eq!(listed.as_array().map(Vec::len), Some(2));
+            assert_eq!((&listed[0]["role"], &listed[0]["group"]), (&expected["role"], &expected["group"]));
+            assert!(listed[0]["created"].as_str().is_some_and(|time| time.ends_with('Z')), "{listed}");
+            assert_eq!(listed[1]["group"], json!({ "externalId": "e1" }));
+            assert_eq!(ask("DELETE", admins).await?.status, 204);
+            assert_eq!(ask("GET", roles).await?.json()?.as_array().map(Vec::len), Some(1));
+            for (method, path, status, error) in [
+                ("DELETE", admins, 404, "expected a grant, but the role \"a/b\""),
+                ("DELETE", "/tenants/nobody/roles/x/id/y", 404, "expected a tenant"),
+                ("PUT", "/tenants/nobody/roles/x/id/y", 404, "expected a tenant"),
+                ("GET", "/tenants/nobody/roles", 404, "expected a tenant"),
+                ("PUT", "/tenants/acme/roles/x/name/y", 400, "expected displayName, externalId or id"),
+                ("PUT", "/tenants/acme/roles/%20/id/y", 400, "expected the name of a role"),
+                ("PUT", "/tenants/acme/roles/x/id/%00", 400, "expected the id of groups"),
+            ] {
+                let response = ask(method, path).await?;
+                let found = response.json()?["error"].as_str().unwrap().to_owned();
+                assert!(response.status == status && found.starts_with(error), "{path}: {found}");
+            }
+            let foreign = Request::new("PUT", admins).header("Origin", "https://evil.example");
+            assert_eq!(send(bed.admin, &foreign).await?.status, 403);
+            let database = bed.tenants.database();
+            let select = Statement::new(database.dialect(), "SELECT record FROM change ORDER BY sequence");
+            let rows = database.read(Scope::Tenant("acme"), vec![select]).await?.remove(0);
+            let record: Value = serde_json::from_str(rows[0].text(0)?)?;
+            assert_eq!(
+                (&record["actor"], &record["address"], &record["request_id"], &record["operation"]),
+                (&json!("admin listener"), &json!("127.0.0.1"), &json!("r-7"), &json!("grant"))
+            );
+            assert_eq!((rows.len(), trail::verify(database.as_ref(), "acme").await?), (3, 3));
             Ok(())
         },
     );

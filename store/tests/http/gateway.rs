@@ -224,12 +224,13 @@ fn with_service(test: impl AsyncFnOnce(SocketAddr, &Tenants<Sqlite>) -> Result<(
     let folder = tempfile::tempdir().unwrap();
     let tested = run(async {
         let database = Arc::new(Sqlite::open(&SqliteOptions::new(folder.path().join("store.db")))?);
-        let tenants = Arc::new(Tenants::new(Arc::clone(&database)));
+        let tenants = Arc::new(Tenants::new(database));
         for tenant in ["acme", "other"] {
             tenants.create(tenant, tenant, Profile::Rfc, http::now()).await?;
         }
         let catalog = Arc::new(Catalog::built_in().unwrap());
-        let service = Service::new(database, catalog, Settings::default(), CursorKey::new([7; 32]));
+        let service =
+            Service::new(Arc::clone(&tenants), catalog, Settings::default(), CursorKey::new([7; 32]));
         let mut options = options();
         behind(&mut options);
         let log = Log::to(Memory::default())?;

@@ -4,8 +4,10 @@ use crate::bed::PostgresBed;
 use doorward::scim::{Catalog, CursorKey, Profile};
 use doorward_store::audit::Origin;
 use doorward_store::database::{AnyDatabase, Database, Postgres, Scope, Sqlite, SqliteOptions};
+use doorward_store::role::GroupKey;
 use doorward_store::service::{Context, Request, Response, Service, Settings};
 use doorward_store::sql::Statement;
+use doorward_store::tenants::Tenants;
 use doorward_testbed::PostgresServer;
 use serde_json::{Value, json};
 use std::cell::Cell;
@@ -17,6 +19,7 @@ pub(crate) const BASE: &str = "https://scim.example.com/scim/v2";
 /// A service with two tenants, `a` and `b`.
 pub(crate) struct Lab {
     service: Service<AnyDatabase>,
+    tenants: Arc<Tenants<AnyDatabase>>,
     database: Arc<AnyDatabase>,
     bed: Kept,
     profile: Profile,
@@ -99,19 +102,22 @@ impl Lab {
         }
         let catalog = Arc::new(Catalog::built_in().unwrap());
         let database = Arc::new(database);
-        let service = Service::new(Arc::clone(&database), catalog, settings, CursorKey::new([7; 32]));
-        Self { service, database, bed, profile, now: Cell::new(1_800_000_000_000_000) }
+        let tenants = Arc::new(Tenants::new(Arc::clone(&database)));
+        let service = Service::new(Arc::clone(&tenants), catalog, settings, CursorKey::new([7; 32]));
+        Self { service, tenants, database, bed, profile, now: Cell::new(1_800_000_000_000_000) }
     }
 
     /// The same, after its database was taken back to its first version and opened again.
     pub(crate) async fn opened_from_version_1(self) -> Self {
         let database = match &self.bed {
             Kept::Sqlite(_) => {
-                self.connection().execute_batch("DROP TABLE tally; PRAGMA user_version = 1").unwrap();
+                self.connection()
+                    .execute_batch("DROP TABLE tally; DROP TABLE role_grant; PRAGMA user_version = 1")
+                    .unwrap();
                 AnyDatabase::Sqlite(Sqlite::open(&SqliteOptions::new(self.path())).unwrap())
             }
             Kept::Postgres(bed) => {
-                let back = "DROP TABLE tally; UPDATE doorward_version SET version = 1";
+                let back = "DROP TABLE tally; DROP TABLE role_grant; UPDATE doorward_version SET version = 1";
                 bed.server.sql(&bed.name, back).unwrap();
                 AnyDatabase::Postgres(Box::new(Postgres::open(&bed.options()).await.unwrap()))
             }
@@ -119,8 +125,9 @@ impl Lab {
         let database = Arc::new(database);
         let catalog = Arc::new(Catalog::built_in().unwrap());
         let (settings, cursors) = (Settings::default(), CursorKey::new([7; 32]));
-        let service = Service::new(Arc::clone(&database), catalog, settings, cursors);
-        Self { service, database, ..self }
+        let tenants = Arc::new(Tenants::new(Arc::clone(&database)));
+        let service = Service::new(Arc::clone(&tenants), catalog, settings, cursors);
+        Self { service, tenants, database, ..self }
     }
 
     /// Of SQLite.
@@ -150,6 +157,21 @@ impl Lab {
     /// What a request of tenant `a` is answered, as it is.
     pub(crate) async fn handle(&self, request: &Request<'_>) -> Response {
         self.service.handle(&self.context("a"), request).await
+    }
+
+    pub(crate) fn tenants(&self) -> &Tenants<AnyDatabase> {
+        &self.tenants
+    }
+
+    /// Grants a role of tenant `a`; answers whether that is new.
+    pub(crate) async fn grant(&self, role: &str, group: &GroupKey) -> bool {
+        let context = self.context("a");
+        self.tenants.grant_role("a", role, group, context.origin, context.now).await.unwrap()
+    }
+
+    pub(crate) async fn revoke(&self, role: &str, group: &GroupKey) {
+        let context = self.context("a");
+        self.tenants.revoke_role("a", role, group, context.origin, context.now).await.unwrap();
     }
 
     pub(crate) fn database(&self) -> &AnyDatabase {

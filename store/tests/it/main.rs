@@ -8,6 +8,7 @@
 //! | `mutated` | requests that nobody sends: both databases answer them alike |
 //! | `postgres` | what only PostgreSQL does: row-level security, a connection that is lost, roles, TLS |
 //! | `providers` | what identity providers send, and what is kept of it |
+//! | `roles` | roles that groups grant: where they are shown, what changes them, what the feed tells of it |
 //! | `search` | lists, filters, orders, against the core's evaluator |
 //! | `service` | what the service does, request by request |
 //! | `units` | units of change as the service makes them, and what is there afterwards |
@@ -29,6 +30,7 @@ mod lab;
 mod mutated;
 mod postgres;
 mod providers;
+mod roles;
 mod search;
 mod service;
 mod units;

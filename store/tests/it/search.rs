@@ -7,8 +7,10 @@ use doorward::scim::{
 use doorward_store::database::{
     Database, DatabaseError, Scope, Sqlite, SqliteOptions, Unit, WriteError, Written,
 };
+use doorward_store::role::GroupKey;
 use doorward_store::service::{Request, Service, Settings};
 use doorward_store::sql::{Dialect, Row, Statement};
+use doorward_store::tenants::Tenants;
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 
@@ -31,6 +33,8 @@ impl Numbers {
 
 const TEXTS: [&str; 10] = ["", "a", "B", "ab", "Ab_c", "%", "ä", "É", "z\u{10ffff}", "a'b"];
 const KINDS: [&str; 3] = ["work", "Home", "other"];
+/// Of the last nothing is kept.
+const ROLE_KINDS: [&str; 3] = ["work", "own", "Granted"];
 
 fn random_user(numbers: &mut Numbers, number: usize) -> Value {
     let mut user = json!({
@@ -52,6 +56,10 @@ fn random_user(numbers: &mut Numbers, number: usize) -> Value {
         .map(|_| json!({ "value": format!("{}@X", numbers.of(&TEXTS)), "type": numbers.of(&KINDS) }))
         .collect();
     user["emails"] = emails.into();
+    let roles: Vec<Value> = (0..numbers.next(3))
+        .map(|_| json!({ "value": numbers.of(&TEXTS), "type": numbers.of(&ROLE_KINDS) }))
+        .collect();
+    user["roles"] = roles.into();
     user
 }
 
@@ -75,7 +83,7 @@ fn random_filter(numbers: &mut Numbers, depth: usize, ids: &[String]) -> String 
         "name.familyName",
         "emails.value",
     ]);
-    match numbers.next(10) {
+    match numbers.next(14) {
         0 => format!("{attribute} pr"),
         1 => format!("active {} {}", numbers.of(&["eq", "ne"]), numbers.of(&["true", "false"])),
         2 => format!("active {}", "pr"),
@@ -93,6 +101,10 @@ fn random_filter(numbers: &mut Numbers, depth: usize, ids: &[String]) -> String 
         }
         7 => format!("id {operator} {:?}", ids[numbers.next(ids.len())]),
         8 => format!("groups.value eq {:?}", ids[numbers.next(ids.len())]),
+        9 => format!("roles.value {operator} {text}"),
+        10 => format!("roles[type eq {:?} and value {operator} {text}]", numbers.of(&ROLE_KINDS)),
+        11 => format!("roles.type {operator} {:?}", numbers.of(&ROLE_KINDS)),
+        12 => numbers.of(&["roles pr", "roles[type pr]", "roles.type pr", "roles.primary pr"]).to_owned(),
         _ => format!("{attribute} {operator} {text}"),
     }
 }
@@ -123,6 +135,9 @@ fn a_filter_answers_what_the_evaluator_answers() {
             let members: Vec<&str> = users.iter().skip(number).step_by(7).map(String::as_str).collect();
             groups.push(lab.group(&format!("g{number}"), &members).await);
         }
+        for (role, group) in [("a", "g0"), ("Ab_c", "G0"), ("a", "g1"), ("z", "g1")] {
+            lab.grant(role, &GroupKey::DisplayName(group.to_owned())).await;
+        }
         let catalog = Catalog::built_in().unwrap();
         let user = catalog.resource_type("User").unwrap();
         let all = lab.get("/Users").await.is(200);
@@ -133,6 +148,8 @@ fn a_filter_answers_what_the_evaluator_answers() {
             .map(|resource| Resource::from_stored(user, resource.as_object().unwrap()).unwrap())
             .collect();
         assert_eq!(resources.len(), users.len());
+        let granted = all.body.to_string().matches("\"type\":\"granted\"").count();
+        assert!(granted > users.len() / 3, "expected roles that are granted: {granted}");
         let named: Vec<String> = users.iter().take(5).chain(&groups).cloned().collect();
         let (mut some, mut tried) = (0, 0);
         for round in 0..1_500 {
@@ -151,6 +168,8 @@ fn a_filter_answers_what_the_evaluator_answers() {
                     "active",
                     "meta.created",
                     "emails.value",
+                    "roles.value",
+                    "roles.type",
                 ]);
                 let direction = [SortOrder::Ascending, SortOrder::Descending][numbers.next(2)];
                 order = Some(Sort::resolve(path, direction, user).unwrap());
@@ -318,7 +337,8 @@ fn what_identity_providers_ask_is_found_by_an_index() {
         let lab = Lab::new(Profile::Rfc).await;
         let noted = Arc::new(Noted(Sqlite::open(&SqliteOptions::new(lab.path())).unwrap(), Mutex::default()));
         let catalog = Arc::new(Catalog::built_in().unwrap());
-        let service = Service::new(Arc::clone(&noted), catalog, Settings::default(), CursorKey::new([7; 32]));
+        let tenants = Arc::new(Tenants::new(Arc::clone(&noted)));
+        let service = Service::new(tenants, catalog, Settings::default(), CursorKey::new([7; 32]));
         let connection = lab.connection();
         for (target, index) in [
             ("/Users?filter=userName eq \"x\"", "resource_user_name"),
@@ -340,6 +360,58 @@ fn what_identity_providers_ask_is_found_by_an_index() {
             let steps = plan.query_map(rusqlite::params_from_iter(asked[0].parameters()), |row| row.get(3));
             let steps: Vec<String> = steps.unwrap().map(Result::unwrap).collect();
             assert!(steps.iter().any(|step| step.contains(index)), "{target}: {steps:?}");
+            assert!(!steps.iter().any(|step| step.starts_with("SCAN")), "{target}: {steps:?}");
+        }
+    });
+}
+
+/// What a request asks of the database, once it is known what the tenant grants.
+async fn asked(lab: &Lab, noted: &Noted, service: &Service<Noted>, target: &str) -> Vec<Statement> {
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let request = Request { method: "GET", path, query, ..Request::default() };
+    let context = lab.context("a");
+    assert_eq!(service.handle(&context, &request).await.status, 200, "{target}");
+    noted.1.lock().unwrap().clear();
+    assert_eq!(service.handle(&context, &request).await.status, 200, "{target}");
+    noted.1.lock().unwrap().clone()
+}
+
+#[test]
+fn roles_cost_one_question_more_and_nothing_where_none_are_granted() {
+    run(async {
+        let lab = Lab::new(Profile::Rfc).await;
+        let noted = Arc::new(Noted(Sqlite::open(&SqliteOptions::new(lab.path())).unwrap(), Mutex::default()));
+        let tenants = Arc::new(Tenants::new(Arc::clone(&noted)));
+        let catalog = Arc::new(Catalog::built_in().unwrap());
+        let service =
+            Service::new(Arc::clone(&tenants), catalog, Settings::default(), CursorKey::new([7; 32]));
+        let (one, two) = (lab.user("one").await, lab.user("two").await);
+        lab.group("staff", &[&one, &two]).await;
+        let targets = [format!("/Users/{one}"), "/Users".to_owned(), "/Users?filter=roles%20pr".to_owned()];
+        let mut counts = Vec::new();
+        for target in &targets {
+            let asked = asked(&lab, &noted, &service, target).await;
+            assert!(!asked.iter().any(|statement| statement.text().contains("role")), "{asked:?}");
+            counts.push(asked.len());
+        }
+        let staff = GroupKey::DisplayName("staff".to_owned());
+        let context = lab.context("a");
+        tenants.grant_role("a", "admin", &staff, context.origin, context.now).await.unwrap();
+        // A filter that found nobody finds two, who are shown with their groups and roles.
+        let more = [1, 1, 3];
+        for ((target, count), more) in targets.iter().zip(&counts).zip(more) {
+            let found = asked(&lab, &noted, &service, target).await;
+            assert_eq!(found.len(), count + more, "{target}: {found:?}");
+            let statement = found.iter().find(|statement| statement.text().contains("role_grant")).unwrap();
+            let connection = lab.connection();
+            let mut plan = connection.prepare(&format!("EXPLAIN QUERY PLAN {}", statement.text())).unwrap();
+            let steps = plan.query_map(rusqlite::params_from_iter(statement.parameters()), |row| row.get(3));
+            let steps: Vec<String> = steps.unwrap().map(Result::unwrap).collect();
+            let known = |index: &str, by: &str| {
+                steps.iter().filter(|step| step.contains(index) && step.contains(by)).count()
+            };
+            assert_eq!(known("member_value", "value=?"), 1, "{target}: {steps:?}");
+            assert_eq!(known("role_grant_group", "known_by=? AND value=?"), 3, "{target}: {steps:?}");
             assert!(!steps.iter().any(|step| step.starts_with("SCAN")), "{target}: {steps:?}");
         }
     });

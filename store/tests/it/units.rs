@@ -13,6 +13,7 @@ fn unit(tenant: &str, id: &str, operation: Operation, guard: Guard, steps: Vec<S
         resource_type: "User".to_owned(),
         id: id.to_owned(),
         attributes: Vec::new(),
+        granting: None,
         values: std::collections::BTreeMap::new(),
     };
     Unit { tenant: tenant.to_owned(), guard, steps, change }

@@ -158,7 +158,7 @@ async fn analyze(target: Target) {
     // If it fails, the planner still finds out by itself.
     let _ = timeout(ANALYZE, async {
         let connection = Connection::open(&target).await?;
-        connection.run("ANALYZE resource, email, member, unique_value").await
+        connection.run("ANALYZE resource, email, member, unique_value, role_grant").await
     })
     .await;
 }
