@@ -11,15 +11,9 @@ const ACTOR: &str = "command line";
 #[derive(clap::Subcommand)]
 pub(crate) enum Role {
     /// Grant a role to the members of groups. Where it is granted already, nothing changes.
-    Grant {
-        #[command(flatten)]
-        grant: Grant,
-    },
+    Grant(Granted),
     /// Revoke a grant.
-    Revoke {
-        #[command(flatten)]
-        grant: Grant,
-    },
+    Revoke(Granted),
     /// List the grants of a tenant: role, what the groups are known by, that, since when.
     List {
         /// The tenant's id.
@@ -30,7 +24,7 @@ pub(crate) enum Role {
 }
 
 #[derive(clap::Args)]
-pub(crate) struct Grant {
+pub(crate) struct Granted {
     /// The tenant's id.
     tenant: String,
     /// The role's name.
@@ -70,12 +64,12 @@ impl Role {
     pub(crate) fn run(&self) -> Result<(), String> {
         let origin = Origin { actor: ACTOR.to_owned(), ..Origin::default() };
         match self {
-            Self::Grant { grant: Grant { tenant, role, group, database } } => {
+            Self::Grant(Granted { tenant, role, group, database }) => {
                 let (tenants, group) = (database.tenants()?, group.key()?);
                 let granted = tenants.grant_role(tenant, role, &group, origin, now());
                 block_on(async { granted.await.map_err(|error| error.to_string()) })?;
             }
-            Self::Revoke { grant: Grant { tenant, role, group, database } } => {
+            Self::Revoke(Granted { tenant, role, group, database }) => {
                 let (tenants, group) = (database.tenants()?, group.key()?);
                 let revoked = tenants.revoke_role(tenant, role, &group, origin, now());
                 block_on(async { revoked.await.map_err(|error| error.to_string()) })?;

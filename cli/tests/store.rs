@@ -70,6 +70,51 @@ fn tenants_and_tokens_are_made_listed_and_removed() {
 }
 
 #[test]
+fn roles_are_granted_listed_and_revoked() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = &url(folder.path());
+    fine(&["tenant", "create", "acme", "--db", db]);
+    let grant = |verb: &'static str, rest: &[&'static str]| {
+        let arguments = [&["role", verb, "acme"], rest, &["--db", db]].concat();
+        arguments.into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let done = |verb, rest: &[&'static str]| {
+        let arguments = grant(verb, rest);
+        assert_eq!(fine(&arguments.iter().map(String::as_str).collect::<Vec<_>>()), "");
+    };
+    let not_done = |verb, rest: &[&'static str], expected| {
+        let arguments = grant(verb, rest);
+        refused(&arguments.iter().map(String::as_str).collect::<Vec<_>>(), expected);
+    };
+    done("grant", &["admin", "--group-name", "Platform Admins"]);
+    done("grant", &["admin", "--group-name", "platform admins"]);
+    done("grant", &["reader", "--group-external-id", "00g1"]);
+    done("grant", &["reader", "--group-id", "2819c223"]);
+    let listed = fine(&["role", "list", "acme", "--db", db]);
+    let lines: Vec<&str> = listed.lines().collect();
+    assert_eq!(lines.len(), 3, "{listed}");
+    for (line, expected) in lines.iter().zip([
+        "admin\tdisplayName\tPlatform Admins\t2",
+        "reader\texternalId\t00g1\t2",
+        "reader\tid\t2819c223\t2",
+    ]) {
+        assert!(line.starts_with(expected) && line.ends_with('Z'), "{line}");
+    }
+    done("revoke", &["admin", "--group-name", "PLATFORM ADMINS"]);
+    not_done(
+        "revoke",
+        &["admin", "--group-name", "Platform Admins"],
+        "expected a grant, but the role \"admin\"",
+    );
+    not_done("revoke", &["reader", "--group-id", "00g1"], "expected a grant");
+    not_done("grant", &["", "--group-id", "1"], "expected the name of a role");
+    not_done("grant", &["reader"], "--group-name <NAME>|--group-external-id <ID>|--group-id <ID>");
+    not_done("grant", &["reader", "--group-id", "1", "--group-name", "x"], "cannot be used with");
+    refused(&["role", "list", "nobody", "--db", db], "expected a tenant");
+    assert_eq!(fine(&["audit", "verify", "--db", db]), "acme: ok (4 record(s))\n");
+}
+
+#[test]
 fn a_trail_that_was_altered_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let db = &url(folder.path());

@@ -4,7 +4,7 @@
 use crate::bed::{Bed, Client, Kind, Store, doorward, expect, id_of, patch, request};
 use crate::random::Random;
 use anyhow::{Context, Result, bail, ensure};
-use doorward_testbed::{Request, Response, run};
+use doorward_testbed::{Request, Response, run, send};
 use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -12,6 +12,8 @@ use std::collections::BTreeSet;
 /// Of each of the hostile tenants.
 const ATTACKS: usize = 1_000;
 const HOSTILE: [(&str, &str); 3] = [("mallory", "rfc"), ("eve", "okta"), ("trudy", "entra")];
+/// Of the victim.
+const ROLES: usize = 3;
 const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
 
 #[test]
@@ -68,9 +70,16 @@ fn attacked(kind: Kind) {
             hostile.push(doorward(&["token", "create", tenant, "test", "--db", &bed.url])?);
         }
         let store = bed.start().await?;
-        let loot = victim(&store, &token, &mut random).await?;
+        let mut loot = victim(&store, &token, &mut random).await?;
+        // Roles of its own; and roles of others to whoever is in groups like these.
+        let intruders = grants(&store, &token, &mut loot, &mut random).await?;
         let reader = bed.reader().await?;
         let before = (reader.everything("victim").await?, shown(&store, &token).await?);
+        for role in &loot.held[loot.held.len() - ROLES..] {
+            ensure!(before.1[0].contains(role.as_str()), "expected the role {role:?} to be shown");
+        }
+        let seen = before.1.concat();
+        ensure!(!intruders.iter().any(|role| seen.contains(role)), "expected no roles of others");
         let attackers = hostile.iter().map(|token| attack(&store, token, random.fork(), &loot));
         let counts = try_join_all(attackers).await.with_context(|| store.process.report(5))?;
         let after = (reader.everything("victim").await?, shown(&store, &token).await?);
@@ -154,6 +163,35 @@ async fn victim(store: &Store, token: &str, random: &mut Random) -> Result<Loot>
     Ok(loot)
 }
 
+/// Grants a role to members of each of a few groups of the victim, and roles of the hostile tenants to groups that are known by the same
+/// words; answers those.
+async fn grants(store: &Store, token: &str, loot: &mut Loot, random: &mut Random) -> Result<Vec<String>> {
+    let grant = async |tenant: &str, role: &str, by: &str, group: &str| -> Result<()> {
+        let path = format!("/tenants/{tenant}/roles/{role}/{by}/{group}");
+        let granted = send(store.admin, &Request::new("PUT", &path)).await?;
+        ensure!(granted.status == 201, "expected a grant: {} {}", granted.status, granted.text());
+        Ok(())
+    };
+    let mut intruders = Vec::new();
+    for (number, by) in ["id", "displayName", "externalId"].into_iter().enumerate() {
+        let group =
+            expect(&store.client(token).get(&format!("/Groups/{}", loot.groups[number])).await?, 200)?;
+        let word = group[by].as_str().context("expected what the group is known by")?;
+        let role = mark(random);
+        grant("victim", &role, by, word).await?;
+        loot.held.push(role);
+        for (tenant, _) in HOSTILE {
+            let role = mark(random);
+            grant(tenant, &role, by, word).await?;
+            intruders.push(role);
+        }
+    }
+    for (tenant, _) in HOSTILE {
+        grant(tenant, "own", "displayName", "OWN0").await?;
+    }
+    Ok(intruders)
+}
+
 /// A value that is nowhere else.
 fn mark(random: &mut Random) -> String {
     format!("zq{:016x}", random.next())
@@ -186,6 +224,9 @@ async fn attack(store: &Store, token: &str, random: Random, loot: &Loot) -> Resu
         });
         groups.push(id_of(&expect(&client.post("/Groups", &group).await?, 201)?)?);
     }
+    let own = expect(&client.get(&format!("/Users/{}", users[0])).await?, 200)?;
+    let roles = json!([{ "value": "own", "type": "granted" }]);
+    ensure!(own["roles"] == roles, "expected the role that it is granted: {own}");
     let base = format!("http://{}/scim/v2", store.address);
     let token = token.to_owned();
     let mut hostile = Hostile { client, token, random, users, groups, base };
@@ -301,6 +342,8 @@ impl Hostile {
                 "emails",
                 "members.display",
                 "groups.display",
+                "roles",
+                "roles.value",
                 "department",
             ],
         };

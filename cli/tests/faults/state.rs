@@ -128,6 +128,7 @@ impl Reader {
             ("SELECT * FROM change WHERE tenant = ", " ORDER BY sequence"),
             ("SELECT * FROM idempotency WHERE tenant = ", " ORDER BY key"),
             ("SELECT * FROM tally WHERE tenant = ", " ORDER BY type"),
+            ("SELECT * FROM role_grant WHERE tenant = ", " ORDER BY role, known_by, value"),
         ];
         let statements = tables.map(|(select, order)| self.of_tenant(select, tenant).sql(order));
         self.read(tenant, statements.into()).await
@@ -199,7 +200,11 @@ impl Trail {
             (Operation::Create, None) => Some(1),
             (Operation::Replace | Operation::Patch, Some(known)) => Some(known + 1),
             (Operation::Delete, Some(_)) => None,
-            (Operation::Create, Some(_)) | (_, None) => bail!("expected another operation: {record:?}"),
+            // Of no resource.
+            (Operation::Grant | Operation::Revoke, None) => None,
+            (Operation::Create | Operation::Grant | Operation::Revoke, Some(_)) | (_, None) => {
+                bail!("expected another operation: {record:?}")
+            }
         };
         ensure!(record.version_after == after, "expected {after:?} after {record:?}");
         self.versions.remove(&record.id);
