@@ -25,7 +25,7 @@ pub(crate) struct Store {
     /// Where the service listens; otherwise as in the configuration, or 127.0.0.1:8787.
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
-    /// Where operators are listened to (tenants, tokens, metrics); otherwise as in the configuration, or 127.0.0.1:8788.
+    /// Where operators are listened to (tenants, tokens, roles, metrics); otherwise as in the configuration, or 127.0.0.1:8788.
     #[arg(long, value_name = "ADDRESS")]
     admin: Option<SocketAddr>,
     /// The configuration: JSON, or YAML if the name ends in .yaml or .yml.

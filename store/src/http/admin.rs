@@ -8,8 +8,8 @@
 //! | `GET /tenants/ID/tokens` | | `[{"name", "created", "expires", "last_used"}]` |
 //! | `POST /tenants/ID/tokens` | `{"name", "expires"}` | 201, `{"name", "token"}`: the only time that the token is shown |
 //! | `DELETE /tenants/ID/tokens/NAME` | | 204 |
-//! | `GET /tenants/ID/roles` | | `[{"role", "group", "created"}]`, where `group` is as `{"displayName": "Admins"}` |
-//! | `PUT /tenants/ID/roles/ROLE/BY/GROUP` | | 201 with the grant, 200 if it was there; `BY` is `displayName`, `externalId` or `id` |
+//! | `GET /tenants/ID/roles` | | `[{"role", "group", "created"}]`; `group` is `{"displayName": …}`, `{"externalId": …}` or `{"id": …}` |
+//! | `PUT /tenants/ID/roles/ROLE/BY/GROUP` | | 201, `{"role", "group"}`; 200 if it was there. `BY` is `displayName`, `externalId` or `id`; names are percent-encoded |
 //! | `DELETE /tenants/ID/roles/ROLE/BY/GROUP` | | 204 |
 //! | `GET /metrics` | | Prometheus' text format |
 //! | `GET /healthz`, `GET /readyz` | | as on the public listener |

@@ -2,7 +2,7 @@
 //! is for whoever handles it.
 //!
 //! There are two listeners. The public one has the service below its base path, `/healthz` and `/readyz`. The one for operators has
-//! tenants, tokens and `/metrics`: see [`admin`].
+//! tenants, tokens, roles and `/metrics`: see [`admin`].
 
 pub mod admin;
 mod caller;

@@ -1,4 +1,4 @@
-//! What the database says of tokens and tenants, for a few seconds, so that a request costs no call of it.
+//! What the database says of tokens, tenants and grants, for a few seconds, so that a request costs no call of it.
 
 use super::{Access, TokenHash};
 use std::borrow::Borrow;
