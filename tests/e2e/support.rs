@@ -81,32 +81,31 @@ impl Edge {
         Ok(self.envoy.stats().await?.get("cluster.upstream.upstream_rq_total").copied().unwrap_or_default())
     }
 
-    /// Fails if a VM has trapped, been reloaded or lost, or if the filter has reported an error.
+    /// As [`expect_healthy`].
     pub(crate) async fn expect_healthy(&self, workers: u64) -> Result<()> {
-        let stats = send(self.envoy.admin(), &Request::get("/stats?filter=^wasm")).await?.text();
-        let stat = |name: &str| {
-            let value = stats.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
-            value.with_context(|| format!("expected the stat {name}, but found\n{stats}"))
-        };
-        // The main thread has a VM of its own.
-        ensure!(
-            stat("wasm.wasm_vm_count")? == (workers + 2).to_string(),
-            "expected every VM to be there:\n{stats}"
-        );
-        for name in ["vm_reload", "vm_reload_backoff", "vm_reload_failure", "vm_reload_success"] {
-            ensure!(
-                stat(&format!("wasm.doorward.{name}"))? == "0",
-                "expected no VM to be reloaded:\n{stats}"
-            );
-        }
-        let log = self.envoy.log();
-        let bad = log.lines().find(|line| line.contains("[critical]") || line.contains("[error]"));
-        ensure!(
-            bad.is_none() && self.envoy.is_running(),
-            "expected no error in Envoy's log, but found\n{log}"
-        );
-        Ok(())
+        expect_healthy(&self.envoy, workers).await
     }
+}
+
+/// Fails if a VM has trapped, been reloaded or lost, or if the filter has reported an error.
+pub(crate) async fn expect_healthy(envoy: &Envoy, workers: u64) -> Result<()> {
+    let stats = send(envoy.admin(), &Request::get("/stats?filter=^wasm")).await?.text();
+    let stat = |name: &str| {
+        let value = stats.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+        value.with_context(|| format!("expected the stat {name}, but found\n{stats}"))
+    };
+    // The main thread has a VM of its own.
+    ensure!(
+        stat("wasm.wasm_vm_count")? == (workers + 2).to_string(),
+        "expected every VM to be there:\n{stats}"
+    );
+    for name in ["vm_reload", "vm_reload_backoff", "vm_reload_failure", "vm_reload_success"] {
+        ensure!(stat(&format!("wasm.doorward.{name}"))? == "0", "expected no VM to be reloaded:\n{stats}");
+    }
+    let log = envoy.log();
+    let bad = log.lines().find(|line| line.contains("[critical]") || line.contains("[error]"));
+    ensure!(bad.is_none() && envoy.is_running(), "expected no error in Envoy's log, but found\n{log}");
+    Ok(())
 }
 
 /// Rules that let everybody see `/healthz`, and ask all else for a token of `provider`, whose `sub` becomes `x-user-id`.

@@ -146,13 +146,7 @@ impl Listener {
     /// Speaks TLS with a certificate and its key, and asks clients for a certificate by this authority. All are PEM files.
     #[must_use]
     pub fn mutual_tls(mut self, certificate: &Path, key: &Path, authority: &Path) -> Self {
-        let file = |path: &Path| json!({ "filename": path });
-        let context = json!({ "common_tls_context": {
-            "tls_certificates": [{ "certificate_chain": file(certificate), "private_key": file(key) }],
-            "validation_context": { "trusted_ca": file(authority) },
-        }});
-        let message = "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext";
-        self.transport_socket = Some(typed("envoy.transport_sockets.tls", message, context));
+        self.transport_socket = Some(mutual_tls(certificate, key, authority));
         self
     }
 
@@ -264,6 +258,17 @@ impl WasmPlugin {
             json!({ "config": config }),
         )
     }
+}
+
+/// A transport socket that speaks TLS, and asks clients for a certificate by this authority.
+pub(crate) fn mutual_tls(certificate: &Path, key: &Path, authority: &Path) -> Value {
+    let file = |path: &Path| json!({ "filename": path });
+    let context = json!({ "common_tls_context": {
+        "tls_certificates": [{ "certificate_chain": file(certificate), "private_key": file(key) }],
+        "validation_context": { "trusted_ca": file(authority) },
+    }});
+    let message = "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext";
+    typed("envoy.transport_sockets.tls", message, context)
 }
 
 fn typed(name: &str, message: &str, mut config: Value) -> Value {

@@ -160,6 +160,24 @@ impl Connection {
         }
     }
 
+    /// Writes `bytes` as they are: a part of a request, or several.
+    ///
+    /// # Errors
+    /// If the connection is gone.
+    pub async fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.stream.write_all(bytes).await.context("expected to write to the connection")
+    }
+
+    /// Reads the response to what was written.
+    ///
+    /// # Errors
+    /// As for [`Self::send`].
+    pub async fn read(&mut self) -> Result<Response> {
+        timeout(PATIENCE, self.receive(false))
+            .await
+            .with_context(|| format!("expected a response within {PATIENCE:?}"))?
+    }
+
     async fn receive(&mut self, head_only: bool) -> Result<Response> {
         loop {
             let mut response = self.receive_head().await?;

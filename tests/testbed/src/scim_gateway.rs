@@ -2,12 +2,13 @@
 //! another, and who the tenants are.
 
 use crate::scim_store::GATEWAY_KEY;
-use crate::{Envoy, folder, port};
+use crate::{Envoy, bootstrap, folder, port};
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use std::fs;
 use std::net::SocketAddr;
+use std::path::Path;
 
 /// A running gateway.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub struct GatewaySetup {
     pub document: Map<String, Value>,
     /// Clusters beside the store's, by name.
     pub clusters: Vec<(String, SocketAddr)>,
+    /// The listener's `transport_socket`, see [`Self::mutual_tls`]; without, it speaks plain HTTP.
+    pub transport_socket: Option<Value>,
     /// Envoy's worker threads.
     pub workers: u32,
 }
@@ -43,8 +46,17 @@ impl GatewaySetup {
             scim: Map::from_iter([("limits".to_owned(), limits)]),
             document: Map::new(),
             clusters: Vec::new(),
+            transport_socket: None,
             workers: 1,
         }
+    }
+
+    /// Has the listener speak TLS with a certificate and its key, and ask clients for a certificate by this authority. All are PEM
+    /// files.
+    #[must_use]
+    pub fn mutual_tls(mut self, certificate: &Path, key: &Path, authority: &Path) -> Self {
+        self.transport_socket = Some(bootstrap::mutual_tls(certificate, key, authority));
+        self
     }
 }
 
@@ -55,7 +67,7 @@ impl ScimGateway {
     /// If there is no Envoy, or it refuses the configuration; with the end of its log.
     pub async fn start(store: SocketAddr, setup: &GatewaySetup) -> Result<Self> {
         let addr = port::loopback(port::free()?);
-        let bootstrap = bootstrap(store, addr, setup)?;
+        let bootstrap = file(store, addr, setup)?;
         let envoy = Envoy::start_bootstrap(&bootstrap, setup.workers).await?;
         Ok(Self { envoy, addr })
     }
@@ -75,6 +87,11 @@ impl ScimGateway {
         format!("http://{}{}", self.addr, Self::path(tenant))
     }
 
+    /// A token as the configuration has it: its SHA-256 in hexadecimal.
+    pub fn sha256(token: &str) -> String {
+        Sha256::digest(token.as_bytes()).iter().map(|octet| format!("{octet:02x}")).collect()
+    }
+
     /// The token of a tenant.
     pub fn token(tenant: &str) -> String {
         format!("token-of-{tenant}-0123456789abcdef")
@@ -82,24 +99,30 @@ impl ScimGateway {
 }
 
 /// The file, for these tests.
-fn bootstrap(store: SocketAddr, addr: SocketAddr, setup: &GatewaySetup) -> Result<Value> {
+fn file(store: SocketAddr, addr: SocketAddr, setup: &GatewaySetup) -> Result<Value> {
     let path = folder::root().join("envoy/scim-gateway.yaml");
     let text = fs::read_to_string(&path).with_context(|| format!("expected {}", path.display()))?;
     let mut file: Value = serde_saphyr::from_str(&text).context("expected YAML")?;
-    put(&mut file, "/admin/address", address(port::loopback(0)))?;
-    put(&mut file, "/static_resources/listeners/0/address", address(addr))?;
-    let filter = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/http_filters/0/typed_config/config";
-    let module = folder::dist().join("scim-gateway.wasm").display().to_string();
-    put(&mut file, &format!("{filter}/vm_config/code/local/filename"), module.into())?;
-    let value = format!("{filter}/configuration/value");
-    let document = file.pointer(&value).and_then(Value::as_str).context("expected the configuration")?;
-    let document = configuration(serde_json::from_str(document)?, addr, setup)?.to_string();
-    put(&mut file, &value, document.into())?;
-    let clusters = file.pointer_mut("/static_resources/clusters").and_then(Value::as_array_mut);
-    let clusters = clusters.context("expected clusters")?;
+    *at(&mut file, "/admin/address")? = address(port::loopback(0));
+    let listener = at(&mut file, "/static_resources/listeners/0")?;
+    *at(listener, "/address")? = address(addr);
+    if let (Some(socket), Some(chain)) =
+        (&setup.transport_socket, at(listener, "/filter_chains/0")?.as_object_mut())
+    {
+        chain.insert("transport_socket".to_owned(), socket.clone());
+    }
+    let filter = "/filter_chains/0/filters/0/typed_config/http_filters/0/typed_config/config";
+    let config = at(listener, filter)?;
+    *at(config, "/vm_config/code/local/filename")? =
+        folder::dist().join("scim-gateway.wasm").display().to_string().into();
+    let value = at(config, "/configuration/value")?;
+    let document: Value = serde_json::from_str(value.as_str().context("expected the configuration")?)?;
+    *value = configuration(document, addr, setup)?.to_string().into();
+    let clusters =
+        at(&mut file, "/static_resources/clusters")?.as_array_mut().context("expected clusters")?;
     for cluster in clusters.iter_mut() {
-        put(cluster, "/type", "STATIC".into())?;
-        put(cluster, "/load_assignment/endpoints/0/lb_endpoints/0/endpoint/address", address(store))?;
+        *at(cluster, "/type")? = "STATIC".into();
+        *at(cluster, "/load_assignment/endpoints/0/lb_endpoints/0/endpoint/address")? = address(store);
     }
     for (name, endpoint) in &setup.clusters {
         clusters.push(json!({
@@ -115,32 +138,30 @@ fn bootstrap(store: SocketAddr, addr: SocketAddr, setup: &GatewaySetup) -> Resul
     Ok(file)
 }
 
-/// Puts `value` in the place of what is there.
-fn put(file: &mut Value, pointer: &str, value: Value) -> Result<()> {
-    *file.pointer_mut(pointer).with_context(|| format!("expected {pointer}"))? = value;
-    Ok(())
+fn at<'v>(value: &'v mut Value, pointer: &str) -> Result<&'v mut Value> {
+    value.pointer_mut(pointer).with_context(|| format!("expected {pointer}"))
 }
 
 fn configuration(mut document: Value, addr: SocketAddr, setup: &GatewaySetup) -> Result<Value> {
+    let scim = at(&mut document, "/scim")?;
+    *at(scim, "/base_url")? = format!("http://{addr}/tenants/{{tenant}}/scim/v2").into();
+    *at(scim, "/store/key")? = json!({ "id": "k1", "secret": GATEWAY_KEY });
     let mut tenants = setup.tenants.clone();
     for (id, tenant) in &mut tenants {
         let has_credentials = ["tokens", "jwt", "certificates"].iter().any(|name| tenant.get(name).is_some());
-        if let (Some(tenant), false) = (tenant.as_object_mut(), has_credentials) {
-            let token = json!([{ "name": "suite", "sha256": sha256(&ScimGateway::token(id)) }]);
-            tenant.insert("tokens".to_owned(), token);
+        if let (false, Some(tenant)) = (has_credentials, tenant.as_object_mut()) {
+            let token = json!({ "name": "suite", "sha256": ScimGateway::sha256(&ScimGateway::token(id)) });
+            tenant.insert("tokens".to_owned(), json!([token]));
         }
     }
-    put(&mut document, "/scim/base_url", format!("http://{addr}/tenants/{{tenant}}/scim/v2").into())?;
-    put(&mut document, "/scim/store/key/secret", GATEWAY_KEY.into())?;
-    put(&mut document, "/scim/tenants", Value::Object(tenants))?;
-    let scim = document.pointer_mut("/scim").and_then(Value::as_object_mut);
-    scim.context("expected the section scim")?.extend(setup.scim.clone());
-    document.as_object_mut().context("expected a document")?.extend(setup.document.clone());
+    *at(scim, "/tenants")? = Value::Object(tenants);
+    if let Some(members) = scim.as_object_mut() {
+        members.extend(setup.scim.clone());
+    }
+    if let Some(members) = document.as_object_mut() {
+        members.extend(setup.document.clone());
+    }
     Ok(document)
-}
-
-fn sha256(text: &str) -> String {
-    Sha256::digest(text.as_bytes()).iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
 fn address(addr: SocketAddr) -> Value {

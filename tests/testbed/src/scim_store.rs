@@ -122,7 +122,15 @@ impl ScimStore {
     /// # Errors
     /// If there is no such tenant.
     pub fn token(&self, tenant: &str) -> Result<String> {
-        let printed = doorward(&["token", "create", tenant, "suite", "--db", &self.database])?;
+        self.token_named(tenant, "suite")
+    }
+
+    /// Like [`Self::token`], with a name of its own: a tenant may have several.
+    ///
+    /// # Errors
+    /// If there is no such tenant, or it has a token of this name.
+    pub fn token_named(&self, tenant: &str, name: &str) -> Result<String> {
+        let printed = doorward(&["token", "create", tenant, name, "--db", &self.database])?;
         Ok(printed.trim().to_owned())
     }
 }
