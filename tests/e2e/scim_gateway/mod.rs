@@ -2,11 +2,13 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | `faults` | a store that is gone, slow, or killed in the middle: what is answered, and what is there afterwards |
+//! | `faults` | a store that is gone, slow, broken, or killed in the middle: what is answered, and what is there afterwards |
 //! | `providers` | what identity providers really send, each kind of it once |
+//! | `random` | numbers that follow from a seed |
 
 mod faults;
 mod providers;
+mod random;
 
 use crate::support::eventually;
 use anyhow::{Context, Result, ensure};
