@@ -2,10 +2,12 @@
 //!
 //! | module | what it holds |
 //! |---|---|
+//! | `callers` | who is taken for whom: tokens, JWTs, certificates, rates; and what who is refused is told |
 //! | `faults` | a store that is gone, slow, broken, or killed in the middle: what is answered, and what is there afterwards |
 //! | `providers` | what identity providers really send, each kind of it once |
 //! | `random` | numbers that follow from a seed |
 
+mod callers;
 mod faults;
 mod providers;
 mod random;
