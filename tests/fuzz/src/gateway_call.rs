@@ -45,7 +45,7 @@ pub fn check(input: &[u8]) {
     let set = |name: &[u8]| {
         forwarding.mutations.iter().find_map(|mutation| match mutation {
             HeaderMutation::Set(own, value) if own.as_ref() == name => Some(value.as_ref()),
-            _ => None,
+            HeaderMutation::Set(..) | HeaderMutation::Remove(_) | HeaderMutation::Append(..) => None,
         })
     };
     let path = std::str::from_utf8(set(b":path").expect("a path")).expect("a path in ASCII");
