@@ -102,10 +102,13 @@ fn read_envoy(config: &Value, place: &Path) -> Option<Plugin> {
     let value = configuration.get("value");
     match (type_url.rsplit('/').next().unwrap_or_default(), value) {
         ("google.protobuf.StringValue", Some(Value::String(text))) => {
-            let is_ours =
-                is_named || serde_json::from_str(text).is_ok_and(|value: Value| looks_like_ours(&value));
+            let document: Option<Value> = serde_json::from_str(text).ok();
+            let is_ours = is_named || document.as_ref().is_some_and(looks_like_ours);
+            let holds = member(config, "allow_on_headers_stop_iteration", "allowOnHeadersStopIteration");
+            let is_gateway = document.as_ref().is_some_and(is_for_the_gateway_alone);
+            let fault = (is_gateway && holds != Some(&Value::Bool(true))).then(|| WAITS_FOR_EVER.to_owned());
             let text = Some(text.clone().into_bytes());
-            is_ours.then(|| Plugin { place: place.to_string(), fault: None, text })
+            is_ours.then(|| Plugin { place: place.to_string(), fault, text })
         }
         (kind, _) => {
             // What was meant is checked all the same, so that all faults come at once.
@@ -147,7 +150,9 @@ fn read_istio(members: &Map<String, Value>, place: &Path) -> Option<Plugin> {
     match member(spec, "pluginConfig", "plugin_config") {
         Some(config) if is_named || looks_like_ours(config) => {
             let text = Some(config.to_string().into_bytes());
-            Some(Plugin { place: place.to_string(), fault: None, text })
+            let fault = is_for_the_gateway_alone(config)
+                .then(|| format!("{WAITS_FOR_EVER}; a WasmPlugin cannot say it, an EnvoyFilter can"));
+            Some(Plugin { place: place.to_string(), fault, text })
         }
         None if is_named => {
             let fault = "expected the document: without one, every request is denied".to_owned();
@@ -181,10 +186,20 @@ fn has_our_module(vm_config: &Value) -> bool {
     places.into_iter().filter_map(|place| vm_config.pointer(place)?.as_str()).any(is_our_module)
 }
 
+/// Envoy would go on with the head of a call, or hold its body for ever.
+const WAITS_FOR_EVER: &str = "expected allow_on_headers_stop_iteration: true beside the configuration of the SCIM gateway: without it \
+     a call with a body waits for ever";
+
+/// Whether only scim-gateway can be meant: jwt-authn may have the same document, and needs rules.
+fn is_for_the_gateway_alone(document: &Value) -> bool {
+    document.get("scim").is_some() && document.get("rules").is_none()
+}
+
 /// Rules that are plain text belong to another plugin: a web application firewall's, for instance.
 fn looks_like_ours(value: &Value) -> bool {
     let is_text = |rules: &Vec<Value>| !rules.is_empty() && rules.iter().all(Value::is_string);
     value.get("providers").is_some()
+        || value.get("scim").is_some()
         || value.get("rules").is_some_and(|rules| !rules.as_array().is_some_and(is_text))
 }
 
@@ -296,6 +311,25 @@ mod tests {
         }}}}]}});
         let place = "spec.configPatches[0].patch.value.typed_config.value.config.configuration";
         check(patch, &[(place, false, Some(OURS))]);
+    }
+
+    #[test]
+    fn the_gateway_needs_to_hold_heads() {
+        let scim = r#"{"scim":{}}"#;
+        let place = "config.configuration";
+        let with = |holds: Value| {
+            filter(&json!({"configuration": string(scim), "allow_on_headers_stop_iteration": holds}))
+        };
+        check(with(json!(true)), &[(place, false, Some(scim))]);
+        check(with(json!(false)), &[(place, true, Some(scim))]);
+        check(filter(&json!({"configuration": string(scim)})), &[(place, true, Some(scim))]);
+        // Both filters may read it; jwt-authn holds nothing.
+        let both = r#"{"rules":[],"scim":{}}"#;
+        check(filter(&json!({"configuration": string(both)})), &[(place, false, Some(both))]);
+        let plugin = json!({"apiVersion": "extensions.istio.io/v1alpha1", "kind": "WasmPlugin",
+            "metadata": {"name": "a"}, "spec": {"url": "oci://b", "pluginConfig": {"scim": {}}}});
+        check(plugin, &[("spec.pluginConfig", true, Some(scim))]);
+        check(json!({"scim": {}}), &[("", false, Some(scim))]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What the client sees of the store's answer: nothing internal, and never an error that is not SCIM's.
 
-use super::call::{Actor, Call};
+use super::call::Call;
 use super::policy::GatewayPolicy;
 use super::refusal::{Reason, Refusal};
 use crate::http::{HeaderField, HeaderMutation};
@@ -44,10 +44,8 @@ impl GatewayPolicy {
         let is_scim = media_type.eq_ignore_ascii_case(b"application/scim+json");
         match status {
             None | Some(0..=199) => return Answer::Replace(Refusal::new(Reason::StoreFailed)),
-            // What everyone may read needs no credential, so that a store that knows no gateway answers it.
-            Some(401 | 403) if call.actor != Some(Actor::Anonymous) => {
-                return Answer::Replace(Refusal::new(Reason::StoreDisagrees));
-            }
+            // The client's token was good, or it needed none: that the gateway's credential was not is none of its business.
+            Some(401 | 403) => return Answer::Replace(Refusal::new(Reason::StoreDisagrees)),
             Some(400..) if is_scim => {}
             Some(status @ 400..) => return Answer::Replace(in_words(status)),
             Some(_) => {}

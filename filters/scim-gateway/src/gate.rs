@@ -310,11 +310,13 @@ impl Gate {
         });
         let ending = Ending { duration, ..ending };
         self.counts.count(&in_flight.call, &ending);
-        // Who is known is counted by buckets; of who is not, so many lines a second are enough.
+        // Who is known has as many calls as its bucket; of others, and of calls beyond it, so many lines a second are enough.
         let policy = self.authenticator.policy();
-        let suppressed = match in_flight.call.actor() {
-            Some(_) => Some(0),
-            None => clock::now().ok().and_then(|now| self.journal.line(now, policy.denial_logs)),
+        let is_counted = in_flight.call.actor().is_some() && ending.reason != Some(Reason::RateLimited);
+        let suppressed = if is_counted {
+            Some(0)
+        } else {
+            clock::now().ok().and_then(|now| self.journal.line(now, policy.denial_logs))
         };
         if let Some(suppressed) = suppressed {
             log::info!("{}", self.policy.audit_line(&in_flight.call, &ending, suppressed));
