@@ -238,14 +238,23 @@ fn grants_of_one_tenant_are_nothing_to_another() {
             lab.grant("admin", &key).await;
         }
         let target = format!("/Users/{theirs}");
-        for target in [target.as_str(), "/Users", "/Users?filter=roles%20pr"] {
-            let found = lab.send_as("b", "GET", target, Value::Null, |request| request).await.is(200);
-            assert!(!found.body.to_string().contains("admin"), "{found:?}");
-        }
-        let feed = lab.send_as("b", "GET", "/changes", Value::Null, |request| request).await.is(200);
-        assert_eq!(feed.body["changes"].as_array().map(Vec::len), Some(2));
-        assert!(!feed.body.to_string().contains("roles"), "{feed:?}");
+        let get = async |target: &str| lab.send_as("b", "GET", target, Value::Null, |request| request).await;
+        assert!(!get("/changes").await.body.to_string().contains("roles"));
         assert_eq!(lab.tenants().grants("b").await, Ok(Vec::new()));
+        // Whoever grants nothing is not even asked.
+        for own in [None, Some("own")] {
+            if let Some(own) = own {
+                let granted = lab.tenants().grant_role("b", own, &name("nobody"), Origin::default(), 1).await;
+                assert_eq!(granted, Ok(true));
+            }
+            for target in [target.as_str(), "/Users", "/Users?filter=roles%20pr", "/changes"] {
+                let found = get(target).await.is(200);
+                assert!(!found.body.to_string().contains("admin"), "{found:?}");
+            }
+        }
+        let feed = get("/changes").await.is(200);
+        assert_eq!(feed.body["changes"].as_array().map(Vec::len), Some(3));
+        assert_eq!(feed.body["changes"][0]["roles"], json!([]));
         let no_grant = lab.tenants().revoke_role("b", "admin", &name("staff"), Origin::default(), 1).await;
         assert_eq!(no_grant, Err(TenantError::NoGrant("admin".to_owned())));
         assert_eq!(lab.tenants().grants("a").await.unwrap().len(), 3);
@@ -448,6 +457,17 @@ fn a_group_that_grants_since_is_told_as_one() {
             changes[1],
             json!({ "operation": "create", "id": group, "roles": ["admin"], "members": "many" })
         );
+        // And with what it grants beside what it granted then.
+        let mut since = lab.get("/changes?since=latest").await.body["next"].as_str().unwrap().to_owned();
+        let leave = json!([{ "op": "remove", "path": "members" }]);
+        lab.patch(&format!("/Groups/{group}"), leave).await.is(200);
+        lab.grant("Reader", &GroupKey::Id(group.clone())).await;
+        lab.revoke("admin", &name("staff")).await;
+        let changes = told(&lab, &mut since).await;
+        assert_eq!(
+            changes[0],
+            json!({ "operation": "patch", "id": group, "roles": ["Reader", "admin"], "members": listed(&[], &[&one]) })
+        );
     });
 }
 
@@ -500,4 +520,44 @@ impl Lab {
     fn shared_database(&self) -> Arc<doorward_store::database::AnyDatabase> {
         Arc::clone(self.tenants().database())
     }
+}
+
+#[test]
+fn who_is_in_a_group_at_its_end_is_told() {
+    on_each(async |kind| {
+        let lab = lab(kind).await;
+        let users = [lab.user("one").await, lab.user("two").await, lab.user("three").await];
+        lab.grant("admin", &name("staff")).await;
+        let mut since = lab.get("/changes?since=latest").await.body["next"].as_str().unwrap().to_owned();
+        for _ in 0..20 {
+            let group = lab.group("staff", &[&users[0]]).await;
+            let target = format!("/Groups/{group}");
+            let add = |id: &str| json!([{ "op": "add", "path": "members", "value": [{ "value": id }] }]);
+            // Whoever comes when it is gone is 404.
+            let (one, other, gone) = tokio::join!(
+                lab.patch(&target, add(&users[1])),
+                lab.patch(&target, add(&users[2])),
+                lab.send("DELETE", &target, Value::Null),
+            );
+            gone.is(204);
+            let joined =
+                [one, other].iter().zip(&users[1..]).fold(vec![&users[0]], |mut joined, (answer, id)| {
+                    assert!([200, 404].contains(&answer.status), "{answer:?}");
+                    joined.extend((answer.status == 200).then_some(id));
+                    joined
+                });
+            let changes = told(&lab, &mut since).await;
+            let last = changes.last().unwrap();
+            assert_eq!(last["operation"], "delete");
+            if last["members"] != "many" {
+                let removed: Vec<&str> = last["members"]["removed"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .map(|id| id.as_str().unwrap())
+                    .collect();
+                assert!(joined.iter().all(|id| removed.contains(&id.as_str())), "{joined:?} {changes:?}");
+            }
+        }
+    });
 }

@@ -1,11 +1,11 @@
 //! PATCH. The input is the body of a request; it is held against a user and a group, as each profile reads it.
 
 use crate::scim::{is_kept, object, resource_types, sample, softenings};
-use doorward::scim::{MemberChange, Patch, Resource, ResourceType, Unknown, Value};
+use doorward::scim::{GrantedRoles, MemberChange, Patch, Resource, ResourceType, Unknown, Value};
 use std::collections::BTreeSet;
 
 /// A PATCH is done as a whole or not at all, leaves a resource that can be kept, touches nothing that it does not name, and comes to
-/// the same members if they are kept apart.
+/// the same members if they are kept apart. Without what it says of granted roles it grants none.
 pub fn check(input: &[u8]) {
     let Some(body) = object(input) else { return };
     for softenings in softenings() {
@@ -31,6 +31,13 @@ pub fn check(input: &[u8]) {
                         let is_named = patch.touches(&attribute) || attribute.to_string() == "schemas";
                         assert!(is_named, "{attribute} is none of {body:?}");
                     }
+                }
+                if let Some(granted) = GrantedRoles::of(resource_type)
+                    && let Ok(outcome) = patch.clone().leaving_out(&granted).apply(&before)
+                {
+                    let mut provisioned = outcome.resource.clone();
+                    granted.take(&mut provisioned);
+                    assert_eq!(outcome.resource, provisioned, "no role is granted by {body:?}");
                 }
                 if let Some(members) = resource_type.find("members") {
                     let Ok(plan) = patch.plan(&members) else { continue };
