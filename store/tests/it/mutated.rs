@@ -4,6 +4,7 @@
 use crate::lab::{Kind, Lab, run};
 use doorward::scim::Profile;
 use doorward_fuzz::mutator::{self, Mutator};
+use doorward_store::role::GroupKey;
 use doorward_store::service::{Request, Response, Settings};
 use doorward_store::trail;
 use doorward_testbed::PostgresServer;
@@ -49,6 +50,7 @@ fn requests_that_nobody_sends_are_answered_alike() {
                     ids.push(lab.user(&format!("user{number}")).await);
                 }
                 ids.push(lab.group("staff", &[&ids[0].clone(), &ids[1].clone()]).await);
+                lab.grant("admin", &GroupKey::DisplayName("Staff".to_owned())).await;
             }
             let [mut filters, mut patches, mut bulks, mut requests] =
                 ["scim_filter", "scim_patch", "scim_bulk", "scim_request"].map(Corpus::new);
@@ -187,7 +189,9 @@ impl Corpus {
     fn next(&mut self) -> Vec<u8> {
         self.count += 1;
         if self.count.is_multiple_of(2) {
-            return self.inputs[self.count / 2 * 7 % self.inputs.len()].clone();
+            // One after the other, and each time round to another resource, however many there are.
+            let (place, all) = (self.count / 2, self.inputs.len());
+            return self.inputs[(place + place / all) % all].clone();
         }
         self.mutator.next(&self.inputs, &self.words)
     }

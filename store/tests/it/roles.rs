@@ -258,6 +258,11 @@ fn grants_of_one_tenant_are_nothing_to_another() {
         let no_grant = lab.tenants().revoke_role("b", "admin", &name("staff"), Origin::default(), 1).await;
         assert_eq!(no_grant, Err(TenantError::NoGrant("admin".to_owned())));
         assert_eq!(lab.tenants().grants("a").await.unwrap().len(), 3);
+        // They go with their tenant.
+        lab.tenants().remove("a").await.unwrap();
+        lab.tenants().create("a", "a", Profile::Rfc, 1).await.unwrap();
+        assert_eq!(lab.tenants().grants("a").await, Ok(Vec::new()));
+        assert_eq!(lab.tenants().grants("b").await.unwrap().len(), 1);
     });
 }
 
