@@ -181,3 +181,52 @@ async fn audit_lines(bed: &Bed, count: usize) -> Result<Vec<Value>> {
     eventually("the audit lines are there", async || Ok(lines().len() >= count)).await?;
     Ok(lines())
 }
+
+#[test]
+fn a_client_may_have_names_of_its_own() {
+    run(async {
+        let mut setup = GatewaySetup::new(&TENANTS);
+        setup.tenants["globex"]["attributes"] = json!({ "User": [
+            { "rename": "role", "to": "title" },
+            { "constant": "userType", "value": "Employee" },
+            { "default": "locale", "value": "en-US" },
+        ] });
+        let bed = Bed::start(setup).await?;
+        // So many that a page of them comes in several pieces.
+        let job: Vec<_> = (0..150)
+            .map(|number| {
+                let mut user = user(&format!("user-{number}"));
+                user["role"] = json!("Ärztin ".repeat(50).trim());
+                json!({ "method": "POST", "path": "/Users", "bulkId": number.to_string(), "data": user })
+            })
+            .collect();
+        let schemas = json!(["urn:ietf:params:scim:api:messages:2.0:BulkRequest"]);
+        let job = json!({ "schemas": schemas, "Operations": job });
+        assert_eq!(bed.send(&with_body("POST", "globex", "/Bulk", &job)).await?.status, 200);
+        let page =
+            bed.send(&call("GET", "globex", "/Users?count=150&filter=role+sw+%22%C3%84rztin%22")).await?;
+        let seen = page.json()?;
+        let resources = seen["Resources"].as_array().context("expected resources")?;
+        assert!(page.text().len() > 100_000, "{}", page.text().len());
+        assert_eq!((seen["totalResults"].as_u64(), resources.len()), (Some(150), 150));
+        let is_the_clients = |user: &Value| {
+            user["role"].is_string() && user.get("title").is_none() && user.get("userType").is_none()
+        };
+        assert!(resources.iter().all(is_the_clients));
+        let id = resources[0]["id"].as_str().context("expected an id")?;
+        let head = bed.send(&call("HEAD", "globex", &format!("/Users/{id}"))).await?;
+        let read = bed.send(&call("GET", "globex", &format!("/Users/{id}"))).await?;
+        assert_eq!((head.status, head.header("etag")), (200, read.header("etag")));
+        assert_eq!((read.json()?["role"].is_string(), &read.json()?["locale"]), (true, &json!("en-US")));
+        // The store has names of its own.
+        let token = bed.store.token("globex")?;
+        let stored = Request::get(format!("/scim/v2/Users/{id}")).bearer(&token);
+        let stored = send(bed.store.addr(), &stored).await?.json()?;
+        assert_eq!((&stored["userType"], stored.get("role")), (&json!("Employee"), None), "{stored}");
+        assert_eq!(stored["title"], read.json()?["role"]);
+        let missing = bed.send(&call("GET", "globex", "/Users/none")).await?;
+        assert_eq!(scim_error(&missing)?.0, 404);
+        Ok(())
+    })
+    .unwrap();
+}
