@@ -20,6 +20,7 @@
 //! | `operating` | shadow mode, metrics, logs, filter state |
 //! | `replies` | each denial as the client and the access log see it |
 //! | `rotation` | keys over time on four workers: rotation, outages, cold starts, floods, discovery |
+//! | `scim_clients` | client software for SCIM through the gateway into the store |
 //! | `scim_gateway` | SCIM calls through the gateway into the store |
 //! | `scim_suites` | the store under scim2-tester and scim-sanity, on both databases, directly and through the gateway |
 //! | `support` | what these share |
@@ -50,6 +51,7 @@ mod opaque;
 mod operating;
 mod replies;
 mod rotation;
+mod scim_clients;
 mod scim_gateway;
 mod scim_suites;
 mod support;
