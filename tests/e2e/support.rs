@@ -188,6 +188,13 @@ pub(crate) fn python(script: &str) -> Command {
     command
 }
 
+/// A script of `python/` in the environment of `python/canaille.txt`.
+pub(crate) fn canaille(script: &str) -> Command {
+    let mut command = Command::new(folder::target().join("tools/canaille/bin/python"));
+    command.arg(folder::root().join("tests/e2e/python").join(script));
+    command
+}
+
 /// What a script prints, as JSON.
 pub(crate) fn output(command: &mut Command) -> Result<Value> {
     let output = command.output().with_context(|| format!("expected to run {command:?}"))?;

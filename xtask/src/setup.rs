@@ -99,9 +99,10 @@ pub(crate) fn npm(name: &str) -> Result<()> {
     })
 }
 
-/// The Python packages of the end-to-end tests, in a virtual environment at `target/tools/python`.
+/// The Python packages of the end-to-end tests, in virtual environments at `target/tools/python` and `target/tools/canaille`.
 fn python() -> Result<()> {
-    virtual_environment("python", "tests/e2e/python/requirements.txt").map(drop)
+    virtual_environment("python", "tests/e2e/python/requirements.txt")?;
+    virtual_environment("canaille", "tests/e2e/python/canaille.txt").map(drop)
 }
 
 /// A virtual environment of this name in `target/tools`, with what a file of ours requires.
