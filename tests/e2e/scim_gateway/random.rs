@@ -28,4 +28,18 @@ impl Random {
     pub(super) fn below(&mut self, end: usize) -> usize {
         usize::try_from(self.next() % u64::try_from(end).unwrap()).unwrap()
     }
+
+    /// In so many cases of a hundred.
+    pub(super) fn chance(&mut self, percent: usize) -> bool {
+        self.below(100) < percent
+    }
+
+    pub(super) fn pick<'c, T>(&mut self, choices: &'c [T]) -> &'c T {
+        &choices[self.below(choices.len())]
+    }
+
+    /// Another one, for a part of the test that runs beside this one.
+    pub(super) fn fork(&mut self) -> Self {
+        Self(self.next())
+    }
 }
