@@ -210,12 +210,13 @@ impl Gate {
 
     fn try_answer(&mut self, id: u32, end_of_stream: bool) -> Result<Action, HostError> {
         let Some(in_flight) = self.calls.get_mut(&id) else { return Ok(Action::Continue) };
-        if in_flight.refused.is_some() {
+        let received = ResponseHeaders::read()?;
+        let fields = received.fields()?;
+        // The proxy may have begun an answer of its own before ours, as to a body that is more than it buffers: then that one goes out.
+        if in_flight.refused.is_some() && is_scim(&fields) {
             // Our own answer, on its way.
             return Ok(Action::Continue);
         }
-        let received = ResponseHeaders::read()?;
-        let fields = received.fields()?;
         match self.policy.answer(&in_flight.call, &fields) {
             Answer::Pass(mutations) => headers::apply_response(&mutations)?,
             Answer::Replace(refusal) => return Ok(self.withhold(id, &refusal)),
@@ -382,6 +383,12 @@ fn send(refusal: &Refusal, request_id: Option<&str>) {
     if let Err(error) = reply.send() {
         log::error!("a refusal could not be sent: {error}");
     }
+}
+
+/// Whether an answer is written as ours are.
+fn is_scim(fields: &[HeaderField<'_>]) -> bool {
+    let mut types = fields.iter().filter(|field| field.name == b"content-type");
+    types.any(|field| field.value == b"application/scim+json")
 }
 
 /// 128 random bits in hexadecimal; `None` if the host has none.

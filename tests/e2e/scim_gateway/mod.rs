@@ -4,12 +4,14 @@
 //! |---|---|
 //! | `callers` | who is taken for whom: tokens, JWTs, certificates, rates; and what who is refused is told |
 //! | `faults` | a store that is gone, slow, broken, or killed in the middle: what is answered, and what is there afterwards |
+//! | `hostile` | bodies, queries and framings that are made to break what reads them |
 //! | `isolation` | tenants, and others with no token, that try to see or change another one's data |
 //! | `providers` | what identity providers really send, each kind of it once |
 //! | `random` | numbers that follow from a seed |
 
 mod callers;
 mod faults;
+mod hostile;
 mod isolation;
 mod providers;
 mod random;
