@@ -167,7 +167,10 @@ fn a_user_is_provisioned_through_the_gateway() {
         // The store's own log has the same ids.
         for line in &lines {
             let id = line["request_id"].as_str().context("expected an id")?;
-            assert!(bed.store.process().log().contains(id), "{line}");
+            let is_there = async || Ok(bed.store.process().log().contains(id));
+            eventually("the store has the line of a request", is_there)
+                .await
+                .with_context(|| line.to_string())?;
         }
         Ok(())
     })
