@@ -95,7 +95,7 @@ fn a_file_without_ours_is_a_fault() {
             name,
             text,
             1,
-            &["expected a document with providers and rules, or an Envoy or Istio configuration"],
+            &["expected a document with providers, rules or scim, or an Envoy or Istio configuration"],
         );
     }
     check("broken.json", "{", 1, &["(document): not JSON at line 1"]);
