@@ -36,7 +36,7 @@ pub trait Gate {
 ///
 /// # Errors
 /// If a hostcall fails; the next tick tries again.
-pub fn keep(gate: &mut impl Gate) -> Result<(), HostError> {
+pub(crate) fn keep(gate: &mut impl Gate) -> Result<(), HostError> {
     let now = clock::now()?;
     let again = gate.authenticator().tick(now)?;
     admit_again(gate, again);
@@ -50,7 +50,7 @@ pub fn keep(gate: &mut impl Gate) -> Result<(), HostError> {
 ///
 /// # Errors
 /// If a hostcall fails; the requests then wait on, until they have waited long enough.
-pub fn take_answer(
+pub(crate) fn take_answer(
     gate: &mut impl Gate,
     call: u32,
     num_headers: usize,

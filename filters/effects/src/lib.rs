@@ -1,10 +1,11 @@
 //! What every filter needs to perform the effects of the core's authentication: whoever checks signatures, key fetches, calls about
 //! opaque tokens, the memory of proofs, the requests that wait, and what operators count of it all. No protocol logic.
 //!
-//! A filter has an [`Authenticator`] for each configuration and worker, and performs the decisions that it comes to:
-//! - in `on_configure`, [`read_configuration`] and [`Authenticator::new`];
+//! A filter is a [`Gate`] that has an [`Authenticator`], one for each configuration and worker, and performs the decisions that it comes
+//! to. [`Root`] is its root context, made of what is a [`Filter`]'s own:
+//! - [`Filter::configure`], by [`read_configuration`] and [`Authenticator::new`];
 //! - with a request's headers, [`Authenticator::judge`]; a request that waits stays paused;
-//! - in `on_tick`, [`keep`], and in `on_http_call_response`, [`take_answer`]: both judge requests again by the filter's [`Gate`];
+//! - on a tick, and when a call is answered, [`Gate::admit`] for those that waited;
 //! - when a request's context is dropped, [`Authenticator::forget`].
 
 mod authenticator;
@@ -17,11 +18,13 @@ mod journal;
 mod keys;
 pub mod metrics;
 mod proofs;
+mod root;
 #[cfg(test)]
 mod tests;
 mod waiting;
 
 pub use authenticator::{Authenticator, Judgement};
 pub use configuration::read_configuration;
-pub use gate::{Gate, Passage, keep, take_answer};
+pub use gate::{Gate, Passage};
 pub use journal::Journal;
+pub use root::{Filter, Root, SharedGate};

@@ -1,6 +1,7 @@
 //! The smallest filter against a host in the process. What a request meets on its way is tested with `jwt-authn`, and in the core.
 
-use crate::{Authenticator, Gate, Judgement, Passage, keep, take_answer};
+use crate::gate::{keep, take_answer};
+use crate::{Authenticator, Gate, Judgement, Passage};
 use doorward::authn::decision::Decision;
 use doorward::authn::{Authn, Step};
 use doorward::config::Config;

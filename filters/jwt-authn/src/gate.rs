@@ -1,14 +1,16 @@
 //! Performs what the core decides about requests.
 
+use crate::http::Http;
 use crate::metrics::{Decisions, PREFIX};
 use doorward::authn::decision::{Decision, Forward, LocalReply};
 use doorward::authn::rejection::internal_error;
 use doorward::authn::{Authn, LogLine};
+use doorward::config::Config;
 use doorward::http::RequestHead;
 use doorward::time::UnixTime;
-use doorward_effects::{Authenticator, Journal, Judgement, Passage};
+use doorward_effects::{Authenticator, Filter, Journal, Judgement, Passage, SharedGate, read_configuration};
 use doorward_host::headers::{self, RequestHeaders};
-use doorward_host::{HostError, clock, property, reply};
+use doorward_host::{HostError, HttpContext, clock, property, random, reply};
 
 /// Filter state is `wasm.` and this.
 const STATE: &str = "doorward";
@@ -21,7 +23,7 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    pub(crate) fn new(root_id: u32, authn: Authn, configuration: &[u8]) -> Result<Self, HostError> {
+    fn new(root_id: u32, authn: Authn, configuration: &[u8]) -> Result<Self, HostError> {
         let authenticator = Authenticator::new(root_id, authn, configuration, PREFIX)?;
         Ok(Self { authenticator, decisions: Decisions::default(), journal: Journal::default() })
     }
@@ -102,6 +104,17 @@ impl doorward_effects::Gate for Gate {
 
     fn flush(&mut self) -> Result<(), HostError> {
         self.decisions.flush(self.authenticator.names())
+    }
+}
+
+impl Filter for Gate {
+    fn configure(root_id: u32) -> Result<Option<Self>, HostError> {
+        let Some((config, text)) = read_configuration(Config::load_with_rules)? else { return Ok(None) };
+        Self::new(root_id, config.into_authn(random::number()), &text).map(Some)
+    }
+
+    fn http_context(id: u32, gate: SharedGate<Self>) -> Box<dyn HttpContext> {
+        Box::new(Http::new(id, gate))
     }
 }
 

@@ -1,20 +1,18 @@
 //! One request.
 
 use crate::gate::{self, Gate};
-use doorward_effects::{Gate as _, Passage};
+use doorward_effects::{Gate as _, Passage, SharedGate};
 use doorward_host::{Action, Context, HttpContext};
-use std::cell::RefCell;
-use std::rc::Rc;
 
 /// The HTTP context of one request.
 pub(crate) struct Http {
     id: u32,
     /// `None` if no configuration was accepted: every request is denied.
-    gate: Option<Rc<RefCell<Gate>>>,
+    gate: SharedGate<Gate>,
 }
 
 impl Http {
-    pub(crate) fn new(id: u32, gate: Option<Rc<RefCell<Gate>>>) -> Self {
+    pub(crate) fn new(id: u32, gate: SharedGate<Gate>) -> Self {
         Self { id, gate }
     }
 }

@@ -5,7 +5,7 @@
     reason = "tests look for the one call they mean"
 )]
 
-use crate::root::Root;
+use crate::gate::Gate;
 use doorward_host::fake::{self, Call};
 use doorward_host::{Action, Context, HttpContext, RootContext};
 use std::cell::Cell;
@@ -15,6 +15,8 @@ use std::rc::Rc;
 const TOKEN: &str = "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q";
 const KEY: &str = r#"{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}"#;
 const BEFORE_EXPIRY: u64 = 1_300_819_000;
+type Root = doorward_effects::Root<Gate>;
+
 const ROOT: u32 = 1;
 const REQUEST: u32 = 7;
 

@@ -1,17 +1,19 @@
 //! Performs what the core decides about calls.
 
 use crate::call::{Answering, InFlight, Stage};
+use crate::http::Http;
 use crate::metrics::{Calls, PREFIX};
 use doorward::authn::Authn;
 use doorward::authn::decision::{Decision, Forward};
+use doorward::config::Config;
 use doorward::gateway::{Admission, Answer, Ending, GatewayPolicy, Reason, Refusal, Surroundings};
 use doorward::http::{HeaderField, RequestHead};
 use doorward::oauth::certificate_digest;
 use doorward::time::UnixTime;
-use doorward_effects::{Authenticator, Journal, Judgement, Passage};
+use doorward_effects::{Authenticator, Filter, Journal, Judgement, Passage, SharedGate, read_configuration};
 use doorward_host::clock::Stopwatch;
 use doorward_host::headers::{self, RequestHeaders, ResponseHeaders};
-use doorward_host::{Action, HostError, body, clock, property, random, reply, shared_data};
+use doorward_host::{Action, HostError, HttpContext, body, clock, property, random, reply, shared_data};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -33,7 +35,7 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    pub(crate) fn new(
+    fn new(
         root_id: u32,
         policy: GatewayPolicy,
         authn: Authn,
@@ -364,6 +366,18 @@ impl doorward_effects::Gate for Gate {
 
     fn flush(&mut self) -> Result<(), HostError> {
         self.counts.flush(&self.policy)
+    }
+}
+
+impl Filter for Gate {
+    fn configure(root_id: u32) -> Result<Option<Self>, HostError> {
+        let Some((config, text)) = read_configuration(Config::load_with_scim)? else { return Ok(None) };
+        let Some((policy, authn)) = config.into_gateway(random::number()) else { return Ok(None) };
+        Self::new(root_id, policy, authn, &text).map(Some)
+    }
+
+    fn http_context(id: u32, gate: SharedGate<Self>) -> Box<dyn HttpContext> {
+        Box::new(Http::new(id, gate))
     }
 }
 

@@ -1,20 +1,19 @@
 //! One call.
 
 use crate::gate::{self, Gate};
-use doorward_effects::{Gate as _, Passage};
+use doorward_effects::{Gate as _, Passage, SharedGate};
 use doorward_host::{Action, Context, HttpContext};
-use std::cell::{RefCell, RefMut};
-use std::rc::Rc;
+use std::cell::RefMut;
 
 /// The HTTP context of one call.
 pub(crate) struct Http {
     id: u32,
     /// `None` if no configuration was accepted: every call is refused.
-    gate: Option<Rc<RefCell<Gate>>>,
+    gate: SharedGate<Gate>,
 }
 
 impl Http {
-    pub(crate) fn new(id: u32, gate: Option<Rc<RefCell<Gate>>>) -> Self {
+    pub(crate) fn new(id: u32, gate: SharedGate<Gate>) -> Self {
         Self { id, gate }
     }
 

@@ -5,9 +5,11 @@
     reason = "tests look for the one call they mean"
 )]
 
-use crate::root::Root;
+use crate::gate::Gate;
 use doorward_host::fake::{self, Call};
 use doorward_host::{Action, Context, HttpContext, RootContext};
+
+type Root = doorward_effects::Root<Gate>;
 
 const ROOT: u32 = 1;
 const CALL: u32 = 7;
