@@ -53,7 +53,7 @@ pub enum Softening {
     ReadOnlyInPatch,
     /// `externalId eq jyoung`.
     UnquotedText,
-    /// Members that do not exist are left out and reported, where they would fail the request. For the store, which alone knows
+    /// Members that do not exist are left out, where they would fail the request. For the store, which alone knows
     /// them.
     SkipsUnknownMembers,
 }
@@ -198,7 +198,7 @@ impl Softening {
             }
             Self::UnquotedText => "takes a word without quotes for a text in filters: `externalId eq jyoung`",
             Self::SkipsUnknownMembers => {
-                "leaves out members of a group that do not exist and reports them, instead of failing the request"
+                "leaves out members of a group that do not exist, instead of failing the request; the answer has those that were taken"
             }
         }
     }
