@@ -3,7 +3,7 @@
 use crate::sql::Dialect;
 
 /// What brings a database from one version to the next, oldest first. What was released is never edited.
-pub(super) const MIGRATIONS: [Migration; 3] = [
+pub(super) const MIGRATIONS: [Migration; 4] = [
     Migration {
         tables: include_str!("migrations/0001_begin.sql"),
         policies: include_str!("migrations/0001_begin.postgres.sql"),
@@ -16,6 +16,8 @@ pub(super) const MIGRATIONS: [Migration; 3] = [
         tables: include_str!("migrations/0003_roles.sql"),
         policies: include_str!("migrations/0003_roles.postgres.sql"),
     },
+    // No table, and so no policy.
+    Migration { tables: include_str!("migrations/0004_idempotency.sql"), policies: "" },
 ];
 
 /// A step from one version to the next.

@@ -109,16 +109,16 @@ impl Lab {
 
     /// The same, after its database was taken back to its first version and opened again.
     pub(crate) async fn opened_from_version_1(self) -> Self {
+        const NEWER: &str = "DROP TABLE tally; DROP TABLE role_grant; DROP INDEX idempotency_of_tenant; \
+            CREATE INDEX idempotency_created ON idempotency (created);";
         let database = match &self.bed {
             Kept::Sqlite(_) => {
-                self.connection()
-                    .execute_batch("DROP TABLE tally; DROP TABLE role_grant; PRAGMA user_version = 1")
-                    .unwrap();
+                self.connection().execute_batch(&format!("{NEWER} PRAGMA user_version = 1")).unwrap();
                 AnyDatabase::Sqlite(Sqlite::open(&SqliteOptions::new(self.path())).unwrap())
             }
             Kept::Postgres(bed) => {
-                let back = "DROP TABLE tally; DROP TABLE role_grant; UPDATE doorward_version SET version = 1";
-                bed.server.sql(&bed.name, back).unwrap();
+                let back = format!("{NEWER} UPDATE doorward_version SET version = 1");
+                bed.server.sql(&bed.name, &back).unwrap();
                 AnyDatabase::Postgres(Box::new(Postgres::open(&bed.options()).await.unwrap()))
             }
         };

@@ -1,6 +1,6 @@
 //! Lists, filters and orders: whatever SQL answers must be what the core's evaluator answers.
 
-use crate::lab::{Answer, Lab, on_each, run};
+use crate::lab::{Answer, Kind, Lab, on_each, run};
 use doorward::scim::{
     Catalog, CursorKey, Filter, FilterSyntax, PageLimits, Profile, Resource, Sort, SortOrder, TypedFilter,
 };
@@ -414,5 +414,18 @@ fn roles_cost_one_question_more_and_nothing_where_none_are_granted() {
             assert_eq!(known("role_grant_group", "known_by=? AND value=?"), 3, "{target}: {steps:?}");
             assert!(!steps.iter().any(|step| step.starts_with("SCAN")), "{target}: {steps:?}");
         }
+    });
+}
+
+#[test]
+fn to_forget_old_answers_costs_the_same_however_many_there_are() {
+    run(async {
+        let lab = Lab::with(Kind::Sqlite, Profile::Rfc, Settings::default()).await;
+        let connection = lab.connection();
+        let forget = "EXPLAIN QUERY PLAN DELETE FROM idempotency WHERE tenant = ?1 AND created < ?2";
+        let mut plan = connection.prepare(forget).unwrap();
+        let steps = plan.query_map(("a", 1_i64), |row| row.get(3)).unwrap();
+        let steps: Vec<String> = steps.map(Result::unwrap).collect();
+        assert!(steps.iter().any(|step| step.contains("(tenant=? AND created<?)")), "{steps:?}");
     });
 }
