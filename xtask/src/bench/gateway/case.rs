@@ -147,6 +147,6 @@ mod tests {
     fn bodies_are_as_large_as_is_said() {
         let length = |body: Value| body.to_string().len();
         assert!((1_800..2_300).contains(&length(patch(&json!(true)))), "{}", length(patch(&json!(true))));
-        assert!((900..1_300).contains(&length(user("a"))), "{}", length(user("a")));
+        assert!((850..1_300).contains(&length(user("a"))), "{}", length(user("a")));
     }
 }
