@@ -128,19 +128,6 @@ impl Method {
 }
 
 impl Operation {
-    /// All of them.
-    pub const ALL: [Self; 9] = [
-        Self::Read,
-        Self::Search,
-        Self::Create,
-        Self::Replace,
-        Self::Patch,
-        Self::Delete,
-        Self::Bulk,
-        Self::Discover,
-        Self::Other,
-    ];
-
     /// Its name.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -255,8 +242,8 @@ impl Call {
 /// The longest request id that is taken over, in bytes.
 const LONGEST_ID: usize = 128;
 
-/// A request id that looks like one.
-pub(super) fn plausible_id(sent: &[u8]) -> Option<&str> {
+/// A request id that looks like one, at the edge and in the store alike.
+pub fn plausible_id(sent: &[u8]) -> Option<&str> {
     let is_letter = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:~/+=@".contains(byte);
     let fits = (1..=LONGEST_ID).contains(&sent.len()) && sent.iter().all(is_letter);
     std::str::from_utf8(sent).ok().filter(|_| fits)

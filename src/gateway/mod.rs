@@ -27,7 +27,7 @@ mod site;
 pub use admit::{Admission, SUBJECT};
 pub use answer::Answer;
 pub use audit::{Ending, Outcome};
-pub use call::{Actor, Call, Method, Operation};
+pub use call::{Actor, Call, Method, Operation, plausible_id};
 pub use credential::{
     CredentialError, CredentialKey, CredentialKeyError, CredentialKeys, CredentialKeysError, Grant, Granted,
     LIFETIME, MAX_ACTOR_BYTES, SKEW, is_name,
@@ -36,7 +36,7 @@ pub use mapping::{Mapping, MappingFault, MappingProblem, MappingRule, Mappings};
 pub use policy::{
     ClientCertificate, GatewayPolicy, Personal, StaticToken, StaticTokens, StoreLink, Tenant, TenantId,
 };
-pub use rate::{BucketName, Rate};
+pub use rate::{BucketName, Rate, retry_after};
 pub use refusal::{Reason, Refusal};
 pub use settle::{Forwarding, Surroundings};
 pub use site::Sites;

@@ -40,7 +40,7 @@ impl Rate {
 }
 
 /// For `Retry-After`: whole seconds, at least one, and not too few.
-pub(super) fn retry_after(wait: Duration) -> u64 {
+pub fn retry_after(wait: Duration) -> u64 {
     let more = u64::from(wait.subsec_nanos() > 0);
     wait.as_secs().saturating_add(more).max(1)
 }

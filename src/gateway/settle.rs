@@ -128,7 +128,7 @@ impl GatewayPolicy {
             }
             (Method::Post, Route::RootSearch) => request.search(self.catalog.resource_types(), body)?,
             (Method::Post, Route::Resources(resource_type)) => {
-                check_idempotency_key(fields.idempotency_key.as_deref())?;
+                scim::idempotency_key(fields.idempotency_key.as_deref())?;
                 request.resource(resource_type, body)?
             }
             (Method::Put, Route::Resource(resource_type, _)) => request.resource(resource_type, body)?,
@@ -340,16 +340,4 @@ fn within(index: usize, error: ScimError) -> ScimError {
 
 fn to_bytes(body: &Json) -> Result<Vec<u8>, ScimError> {
     serde_json::to_vec(body).map_err(|error| ScimError::new(500, error.to_string()))
-}
-
-/// The longest `Idempotency-Key`, in bytes.
-const LONGEST_KEY: usize = 255;
-
-fn check_idempotency_key(key: Option<&[u8]>) -> Result<(), ScimError> {
-    let is_plain =
-        |key: &[u8]| !key.is_empty() && key.len() <= LONGEST_KEY && key.iter().all(u8::is_ascii_graphic);
-    if key.is_none_or(is_plain) {
-        return Ok(());
-    }
-    Err(ScimError::new(400, "Idempotency-Key: expected 1 to 255 printable ASCII characters"))
 }

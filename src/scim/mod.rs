@@ -12,6 +12,7 @@ mod discovery;
 mod error;
 mod filter;
 mod granted;
+mod idempotency;
 mod list;
 mod patch;
 mod path;
@@ -40,6 +41,7 @@ pub use discovery::{AuthenticationScheme, Discovery, ServiceProviderConfig};
 pub use error::{ScimError, ScimType};
 pub use filter::{Comparison, Filter, FilterError, FilterSyntax, Literal, Operand, Operator, TypedFilter};
 pub use granted::GrantedRoles;
+pub use idempotency::idempotency_key;
 pub use list::{ListResponse, PageLimits, Paging, PagingError};
 pub use patch::{
     Fixed, MemberChange, MustExist, Outcome, PATCH_OP, Patch, PatchError, PatchFault, PatchRules, Plan,

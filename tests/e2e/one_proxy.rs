@@ -3,8 +3,8 @@
 use crate::support::{code, with};
 use anyhow::{Context, Result};
 use doorward_testbed::{
-    Algorithm, Database, Envoy, GATEWAY_KEY, Issuer, Request, Response, ScimStore, Seen, Upstream, folder,
-    port, run, send,
+    Algorithm, Database, Envoy, GATEWAY_KEY, Issuer, Request, Response, ScimGateway, ScimStore, Seen,
+    Upstream, folder, port, run, send,
 };
 use serde_json::{Value, json};
 use std::fs;
@@ -62,16 +62,11 @@ fn on_loopback(issuer: &Issuer, service: SocketAddr, store: SocketAddr) -> Resul
             document["providers"]["corp"] = with(corp, json!({ "jwks": { "inline": issuer.jwks()? } }));
         } else {
             document["scim"]["store"]["key"]["secret"] = GATEWAY_KEY.into();
-            document["scim"]["tenants"]["acme"]["tokens"][0]["sha256"] = sha256(TOKEN).into();
+            document["scim"]["tenants"]["acme"]["tokens"][0]["sha256"] = ScimGateway::sha256(TOKEN).into();
         }
         *value = document.to_string().into();
     }
     Ok(file)
-}
-
-fn sha256(text: &str) -> String {
-    use sha2::{Digest, Sha256};
-    Sha256::digest(text.as_bytes()).iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
 #[test]

@@ -220,8 +220,11 @@ impl Authenticator {
     }
 }
 
-/// The SHA-256 of the certificate that the client has shown in its TLS handshake.
-fn client_certificate() -> Result<Option<[u8; 32]>, HostError> {
+/// The SHA-256 of the certificate that the client of the current (or effective) context has shown in its TLS handshake.
+///
+/// # Errors
+/// If the host refuses to tell.
+pub fn client_certificate() -> Result<Option<[u8; 32]>, HostError> {
     let digest = property::get(&["connection", "sha256_peer_certificate_digest"])?;
     Ok(digest.and_then(|text| certificate_digest(&text)))
 }

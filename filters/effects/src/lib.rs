@@ -23,7 +23,7 @@ mod root;
 mod tests;
 mod waiting;
 
-pub use authenticator::{Authenticator, Judgement};
+pub use authenticator::{Authenticator, Judgement, client_certificate};
 pub use configuration::read_configuration;
 pub use gate::{Gate, Passage};
 pub use journal::Journal;

@@ -8,9 +8,10 @@ use doorward::authn::decision::{Decision, Forward};
 use doorward::config::Config;
 use doorward::gateway::{Admission, Answer, Ending, GatewayPolicy, Reason, Refusal, Surroundings};
 use doorward::http::{HeaderField, RequestHead};
-use doorward::oauth::certificate_digest;
 use doorward::time::UnixTime;
-use doorward_effects::{Authenticator, Filter, Journal, Judgement, Passage, SharedGate, read_configuration};
+use doorward_effects::{
+    Authenticator, Filter, Journal, Judgement, Passage, SharedGate, client_certificate, read_configuration,
+};
 use doorward_host::clock::Stopwatch;
 use doorward_host::headers::{self, RequestHeaders, ResponseHeaders};
 use doorward_host::{Action, HostError, HttpContext, body, clock, property, random, reply, shared_data};
@@ -409,12 +410,6 @@ fn is_scim(fields: &[HeaderField<'_>]) -> bool {
 fn fresh() -> Option<String> {
     let secret = random::secret().ok()?;
     Some(secret.iter().take(16).map(|octet| format!("{octet:02x}")).collect())
-}
-
-/// The SHA-256 of the certificate that the client has shown in its TLS handshake.
-fn client_certificate() -> Result<Option<[u8; 32]>, HostError> {
-    let digest = property::get(&["connection", "sha256_peer_certificate_digest"])?;
-    Ok(digest.and_then(|text| certificate_digest(&text)))
 }
 
 /// The client's address, as the proxy sees it.

@@ -9,6 +9,7 @@ use crate::gateway::{
 };
 use crate::jose::base64url;
 use crate::jwt::ClaimPath;
+use crate::oauth::certificate_digest;
 use crate::oidc::Endpoint;
 use crate::policy::{Enforcement, HostPattern, NormalPath, Requirement, Rule, RuleAction, RuleMatch};
 use crate::scim::{BulkLimits, Catalog, DateTime, Profile, Unknown};
@@ -254,10 +255,7 @@ impl Compiler<'_> {
         let mut names = Vec::new();
         for (index, raw) in raw.into_iter().enumerate() {
             let path = path.item(index);
-            let name_path = path.member("name");
-            let name = self.faults.expect(&name_path, raw.name, "a name of your own");
-            let name = name.filter(|name| self.check_name(&name_path, name));
-            let sha256 = self.sha256(&path.member("sha256"), raw.sha256.as_deref());
+            let (name, sha256) = self.named_digest(&path, raw.name, raw.sha256.as_deref());
             let expires_path = path.member("expires");
             let expires = raw
                 .expires
@@ -265,8 +263,8 @@ impl Compiler<'_> {
                 .and_then(|text| self.faults.check(&expires_path, DateTime::parse(text)));
             let (Some(name), Some(sha256)) = (name, sha256) else { continue };
             if names.contains(&name) {
-                self.faults
-                    .add(&name_path, format_args!("expected each name once, but found {name:?} again"));
+                let message = format_args!("expected each name once, but found {name:?} again");
+                self.faults.add(&path.member("name"), message);
             }
             names.push(name.clone());
             let token = StaticToken { tenant, name, expires: expires.map(Into::into) };
@@ -281,13 +279,23 @@ impl Compiler<'_> {
         let mut certificates = Vec::new();
         for (index, raw) in raw.into_iter().enumerate() {
             let path = path.item(index);
-            let name_path = path.member("name");
-            let name = self.faults.expect(&name_path, raw.name, "a name of your own");
-            let name = name.filter(|name| self.check_name(&name_path, name));
-            let sha256 = self.sha256(&path.member("sha256"), raw.sha256.as_deref());
+            let (name, sha256) = self.named_digest(&path, raw.name, raw.sha256.as_deref());
             certificates.extend(name.zip(sha256).map(|(name, sha256)| ClientCertificate { name, sha256 }));
         }
         certificates
+    }
+
+    /// What is known by a name of the operator's own and by its SHA-256.
+    fn named_digest(
+        &mut self,
+        path: &Path,
+        name: Option<String>,
+        sha256: Option<&str>,
+    ) -> (Option<String>, Option<[u8; 32]>) {
+        let name_path = path.member("name");
+        let name = self.faults.expect(&name_path, name, "a name of your own");
+        let name = name.filter(|name| self.check_name(&name_path, name));
+        (name, self.sha256(&path.member("sha256"), sha256))
     }
 
     /// Where several tenants are called the same, a token tells which is meant; a certificate alone does not.
@@ -305,15 +313,7 @@ impl Compiler<'_> {
     }
 
     fn sha256(&mut self, path: &Path, text: Option<&str>) -> Option<[u8; 32]> {
-        let digest = text.and_then(|text| {
-            let digit = |byte: u8| char::from(byte).to_digit(16);
-            let octet = |pair: &[u8]| match pair {
-                [high, low] => u8::try_from(digit(*high)?.checked_mul(16)?.checked_add(digit(*low)?)?).ok(),
-                _ => None,
-            };
-            let octets: Option<Vec<u8>> = text.as_bytes().chunks(2).map(octet).collect();
-            octets?.try_into().ok()
-        });
+        let digest = text.and_then(|text| certificate_digest(text.as_bytes()));
         if text.is_some() && digest.is_none() {
             // What was found may be the token itself: it is not repeated.
             self.faults.add(path, "expected a SHA-256 in 64 hexadecimal digits");

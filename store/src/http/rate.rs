@@ -43,15 +43,10 @@ impl RateLimit {
     }
 }
 
-/// Whole seconds, at least one, and not too few.
-pub(super) fn retry_after(wait: Duration) -> u64 {
-    let more = u64::from(wait.subsec_nanos() > 0);
-    wait.as_secs().saturating_add(more).max(1)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use doorward::gateway::retry_after;
     use std::num::NonZeroU32;
 
     fn limit(requests_per_second: u32, burst: u32) -> RateLimit {

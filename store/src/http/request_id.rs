@@ -1,20 +1,12 @@
 //! The id of a request: what its response, the log and the audit trail have in common.
 
+use doorward::gateway::plausible_id;
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The longest one that is taken over, in bytes.
-const MAX: usize = 128;
-
 /// The sender's, if it looks like an id; otherwise a new one.
 pub(super) fn request_id(sent: Option<&[u8]>) -> String {
-    sent.and_then(plausible).map_or_else(make, str::to_owned)
-}
-
-fn plausible(sent: &[u8]) -> Option<&str> {
-    let is_letter = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:~/+=@".contains(byte);
-    let fits = (1..=MAX).contains(&sent.len()) && sent.iter().all(is_letter);
-    std::str::from_utf8(sent).ok().filter(|_| fits)
+    sent.and_then(plausible_id).map_or_else(make, str::to_owned)
 }
 
 /// 128 random bits; if the system has none, a number that this process did not give before.

@@ -8,7 +8,7 @@ use crate::database::{Database, WriteError, Written};
 use crate::repository::{Answered, Basis, Draft, Layout, Member, MemberStep, Related, Stored};
 use doorward::scim::{
     AttributeRef, Complex, Conditions, MemberChange, MustExist, Patch, PatchAnswer, Resource, ResourceType,
-    ScimError, ScimType, SearchRequest, Softening, Value,
+    ScimError, ScimType, SearchRequest, Softening, Value, idempotency_key,
 };
 use serde_json::{Map, Value as Json, json};
 use sha2::{Digest, Sha256};
@@ -18,9 +18,6 @@ use uuid::Uuid;
 
 /// How often a change is tried again that another one overtook.
 const ATTEMPTS: usize = 16;
-
-/// The longest `Idempotency-Key`, in bytes.
-const LONGEST_KEY: usize = 255;
 
 /// The attribute that groups keep apart, in records.
 const MEMBERS: &str = "members";
@@ -65,7 +62,7 @@ impl<D: Database> Service<D> {
     ) -> Result<Response, ScimError> {
         let layout = self.layout(resource_type)?;
         let view = self.view_of(resource_type, &SearchRequest::from_query(request.query)?)?;
-        let key = idempotency_key(request)?;
+        let key = idempotency_key(request.idempotency_key)?;
         let fingerprint =
             Sha256::new().chain_update(request.path).chain_update([0]).chain_update(request.body);
         let fingerprint = fingerprint.finalize();
@@ -608,15 +605,6 @@ fn described(members: &[MemberStep]) -> Json {
 
 fn paths(attributes: &[AttributeRef]) -> Vec<String> {
     attributes.iter().map(ToString::to_string).collect()
-}
-
-fn idempotency_key<'r>(request: &Request<'r>) -> Result<Option<&'r str>, ScimError> {
-    let Some(key) = request.idempotency_key else { return Ok(None) };
-    let is_plain = !key.is_empty() && key.len() <= LONGEST_KEY && key.iter().all(u8::is_ascii_graphic);
-    match std::str::from_utf8(key) {
-        Ok(key) if is_plain => Ok(Some(key)),
-        _ => Err(ScimError::new(400, "Idempotency-Key: expected 1 to 255 printable ASCII characters")),
-    }
 }
 
 fn take_members(resource: &mut Resource, layout: &Layout) -> Result<Vec<Complex>, ScimError> {

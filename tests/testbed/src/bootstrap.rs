@@ -288,7 +288,7 @@ fn cluster(name: &str, endpoint: SocketAddr) -> Value {
     })
 }
 
-fn socket_address(addr: SocketAddr) -> Value {
+pub(crate) fn socket_address(addr: SocketAddr) -> Value {
     json!({ "socket_address": { "address": addr.ip().to_string(), "port_value": addr.port() } })
 }
 

@@ -1,8 +1,9 @@
 //! Envoy with the scim-gateway filter in front of a store, by `envoy/scim-gateway.yaml` as it is shipped: only where things are is
 //! another, and who the tenants are.
 
+use crate::bootstrap::{self, socket_address};
 use crate::scim_store::GATEWAY_KEY;
-use crate::{Envoy, bootstrap, folder, port};
+use crate::{Envoy, folder, port};
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -103,9 +104,9 @@ fn file(store: SocketAddr, addr: SocketAddr, setup: &GatewaySetup) -> Result<Val
     let path = folder::root().join("envoy/scim-gateway.yaml");
     let text = fs::read_to_string(&path).with_context(|| format!("expected {}", path.display()))?;
     let mut file: Value = serde_saphyr::from_str(&text).context("expected YAML")?;
-    *at(&mut file, "/admin/address")? = address(port::loopback(0));
+    *at(&mut file, "/admin/address")? = socket_address(port::loopback(0));
     let listener = at(&mut file, "/static_resources/listeners/0")?;
-    *at(listener, "/address")? = address(addr);
+    *at(listener, "/address")? = socket_address(addr);
     if let (Some(socket), Some(chain)) =
         (&setup.transport_socket, at(listener, "/filter_chains/0")?.as_object_mut())
     {
@@ -122,7 +123,7 @@ fn file(store: SocketAddr, addr: SocketAddr, setup: &GatewaySetup) -> Result<Val
         at(&mut file, "/static_resources/clusters")?.as_array_mut().context("expected clusters")?;
     for cluster in clusters.iter_mut() {
         *at(cluster, "/type")? = "STATIC".into();
-        *at(cluster, "/load_assignment/endpoints/0/lb_endpoints/0/endpoint/address")? = address(store);
+        *at(cluster, "/load_assignment/endpoints/0/lb_endpoints/0/endpoint/address")? = socket_address(store);
     }
     for (name, endpoint) in &setup.clusters {
         clusters.push(json!({
@@ -131,7 +132,7 @@ fn file(store: SocketAddr, addr: SocketAddr, setup: &GatewaySetup) -> Result<Val
             "connect_timeout": "2s",
             "load_assignment": {
                 "cluster_name": name,
-                "endpoints": [{ "lb_endpoints": [{ "endpoint": { "address": address(*endpoint) } }] }],
+                "endpoints": [{ "lb_endpoints": [{ "endpoint": { "address": socket_address(*endpoint) } }] }],
             },
         }));
     }
@@ -162,8 +163,4 @@ fn configuration(mut document: Value, addr: SocketAddr, setup: &GatewaySetup) ->
         members.extend(setup.document.clone());
     }
     Ok(document)
-}
-
-fn address(addr: SocketAddr) -> Value {
-    json!({ "socket_address": { "address": addr.ip().to_string(), "port_value": addr.port() } })
 }

@@ -11,11 +11,11 @@ use crate::command::{program, shown};
 use anyhow::{Context, Result, ensure};
 use case::{Case, Way, user};
 use doorward_testbed::{
-    Database, Envoy, EnvoyConfig, GATEWAY_KEY, Listener, Request, ScimStore, WasmPlugin, folder, run, send,
+    Database, Envoy, EnvoyConfig, GATEWAY_KEY, Listener, Request, ScimGateway, ScimStore, WasmPlugin, folder,
+    run, send,
 };
 use results::{Found, Results, Series};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -195,7 +195,7 @@ fn micros(text: &str) -> Option<f64> {
 
 fn configuration() -> Value {
     let tenant = |(id, profile): (&str, &str)| {
-        let token = json!({ "name": "bench", "sha256": sha256(&edge_token(id)) });
+        let token = json!({ "name": "bench", "sha256": ScimGateway::sha256(&edge_token(id)) });
         (id.to_owned(), json!({ "profile": profile, "hosts": [], "tokens": [token] }))
     };
     let tenants: serde_json::Map<String, Value> = TENANTS.into_iter().map(tenant).collect();
@@ -212,10 +212,6 @@ fn configuration() -> Value {
 /// A token is one tenant's.
 fn edge_token(tenant: &str) -> String {
     format!("token-of-the-benchmark-for-{tenant}")
-}
-
-fn sha256(text: &str) -> String {
-    Sha256::digest(text.as_bytes()).iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
 #[cfg(test)]
