@@ -16,3 +16,4 @@ pub mod oidc;
 pub mod policy;
 pub mod scim;
 pub mod time;
+pub mod worker;

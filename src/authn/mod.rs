@@ -6,6 +6,7 @@
 mod bearer;
 mod binding;
 pub mod decision;
+mod journal;
 mod judge;
 mod log_line;
 mod machine;
@@ -14,6 +15,7 @@ pub mod rejection;
 mod token_cache;
 
 pub use bearer::{BearerError, TokenLocation};
+pub use journal::Journal;
 pub use log_line::LogLine;
 pub use machine::{Authn, Awaited, Outcome, Pending, ProofRecord, ProofStanding, Step, Verification};
 pub use policy::{AuthnPolicy, BindingRules, DpopRules, NonceRules, Provider, TrustedIssuer};

@@ -6,8 +6,10 @@
 //! are written for whoever edits a document, and `required` stands where `compile` reports what is missing.
 
 mod scim;
+mod worker;
 
 pub(super) use scim::*;
+pub(super) use worker::*;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -40,6 +42,9 @@ pub(super) struct Document {
     // Kept as JSON, so that a filter that has nothing to do with it need not hold what reads it.
     #[cfg_attr(feature = "schema", schemars(with = "Option<Scim>"))]
     pub(super) scim: Option<Value>,
+    /// What an edge worker does beside deciding. Proxies do not look at it.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Worker>"))]
+    pub(super) worker: Option<Value>,
 }
 
 /// One party whose tokens are accepted: JWTs by its keys (`jwks`), or opaque tokens by asking it (`introspection`).

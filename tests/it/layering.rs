@@ -10,9 +10,9 @@ use std::process::Command;
 const FOR_EVERYONE: [&str; 2] = ["json", "time"];
 
 /// What each module of the core may use beside itself and [`FOR_EVERYONE`]; `module::item` allows that item alone.
-const MAY_USE: [(&str, &[&str]); 12] = [
+const MAY_USE: [(&str, &[&str]); 13] = [
     ("authn", &["http", "jose", "jwt", "oauth", "oidc", "policy"]),
-    ("config", &["authn", "gateway", "http", "jose", "jwt", "oauth", "oidc", "policy", "scim"]),
+    ("config", &["authn", "gateway", "http", "jose", "jwt", "oauth", "oidc", "policy", "scim", "worker"]),
     ("gateway", &["authn", "http", "jose", "jwt", "oauth", "oidc", "policy", "scim"]),
     ("http", &[]),
     ("jose", &[]),
@@ -23,6 +23,7 @@ const MAY_USE: [(&str, &[&str]); 12] = [
     ("policy", &["http", "jose::base64url", "jwt"]),
     ("scim", &[]),
     ("time", &[]),
+    ("worker", &["oidc"]),
 ];
 
 /// The only modules below `config` that read the raw document; everyone else gets what was compiled from it.

@@ -2,8 +2,8 @@
 
 use crate::command::{cargo, run, shown_path};
 use crate::progress::step;
-use crate::toolchain::{PROFILE, TARGET, Toolchain};
-use crate::{exports, setup, wasm_opt};
+use crate::toolchain::{PROFILE, Target, Toolchain};
+use crate::{exports, setup, wasm_opt, worker};
 use anyhow::{Context, Result};
 use doorward_testbed::folder;
 use std::fs;
@@ -73,7 +73,9 @@ pub(crate) fn filter_files() -> [&'static str; FILTERS.len()] {
 
 /// Builds everything.
 pub(crate) fn build() -> Result<()> {
-    filters(&setup::wasm()?)?;
+    let toolchain = setup::wasm()?;
+    filters(&toolchain)?;
+    worker::build(&toolchain)?;
     native()
 }
 
@@ -90,22 +92,22 @@ pub(crate) fn filters(toolchain: &Toolchain) -> Result<()> {
 
 /// Builds a filter, takes out what it does not need, and says what is special about it.
 fn finished(toolchain: &Toolchain, filter: &Filter) -> Result<(Vec<u8>, &'static str)> {
-    let built = read(&module(toolchain, filter.package, filter.module)?)?;
+    let built = read(&module(toolchain, Target::Proxy, filter.package, filter.module)?)?;
     let kept = exports::keep(&built, &[&EXPORTS, filter.callbacks].concat())?;
     wasm_opt::shrink(&kept, filter.file)
 }
 
 /// Builds a package to WebAssembly, as the filters are built, and answers where its module is. In a target folder of its
 /// own: the compiler may be another one.
-pub(crate) fn module(toolchain: &Toolchain, package: &str, file: &str) -> Result<PathBuf> {
-    let target = folder::target().join("wasm");
+pub(crate) fn module(toolchain: &Toolchain, target: Target, package: &str, file: &str) -> Result<PathBuf> {
+    let folder = folder::target().join("wasm");
     let mut cargo = cargo();
     cargo
         .args(["build", "--profile", PROFILE, "--locked", "--package", package, "--target-dir"])
-        .arg(&target);
-    toolchain.apply(&mut cargo);
+        .arg(&folder);
+    toolchain.apply(&mut cargo, target);
     run(&mut cargo)?;
-    Ok(target.join(TARGET).join(PROFILE).join(file))
+    Ok(folder.join(target.triple()).join(PROFILE).join(file))
 }
 
 /// Builds the filter that the tests alone load, `target/wasm/backends.wasm`.
@@ -132,10 +134,11 @@ fn read(built: &Path) -> Result<Vec<u8>> {
 }
 
 /// Writes `content` into `dist`, under another name first: an Envoy that has the old file open keeps it whole.
-fn deliver(content: &[u8], file: &str) -> Result<String> {
+pub(crate) fn deliver(content: &[u8], file: &str) -> Result<String> {
     let dist = folder::dist();
-    fs::create_dir_all(&dist).with_context(|| format!("expected to make {}", dist.display()))?;
     let delivered = dist.join(file);
+    let parent = delivered.parent().unwrap_or(&dist);
+    fs::create_dir_all(parent).with_context(|| format!("expected to make {}", parent.display()))?;
     let new = dist.join(format!("{file}.{}", std::process::id()));
     fs::write(&new, content).with_context(|| format!("expected to write {}", new.display()))?;
     fs::set_permissions(&new, fs::Permissions::from_mode(0o755)).context("expected to set permissions")?;

@@ -21,6 +21,7 @@ mod table;
 mod tally;
 mod toolchain;
 mod wasm_opt;
+mod worker;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};

@@ -2,7 +2,7 @@
 
 use crate::command::{capture, cargo, program, shown, stream};
 use crate::tally::Tally;
-use crate::{artifacts, fuzz, package, setup};
+use crate::{artifacts, fuzz, package, setup, worker};
 use anyhow::{Result, ensure};
 use doorward_testbed::folder;
 use std::fs;
@@ -48,6 +48,7 @@ fn build() -> Result<()> {
     let toolchain = setup::tools()?;
     setup::packages()?;
     artifacts::filters(&toolchain)?;
+    worker::build(&toolchain)?;
     artifacts::test_filter(&toolchain)?;
     package::images(&package::folder())?;
     artifacts::native()

@@ -6,8 +6,34 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The target of Envoy's filters: on `wasm32-unknown-unknown`, crates import a JavaScript clock that Envoy has not.
-pub(crate) const TARGET: &str = "wasm32-wasip1";
+/// What modules are compiled for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// Envoy's filters: for the other one, crates import a JavaScript clock that Envoy has not.
+    Proxy,
+    /// Workers, which are called through JavaScript.
+    Web,
+}
+
+impl Target {
+    const ALL: [Self; 2] = [Self::Proxy, Self::Web];
+
+    /// What compilers call it.
+    pub(crate) const fn triple(self) -> &'static str {
+        match self {
+            Self::Proxy => "wasm32-wasip1",
+            Self::Web => "wasm32-unknown-unknown",
+        }
+    }
+
+    /// The part of a variable's name that cargo has for it.
+    const fn variable(self) -> &'static str {
+        match self {
+            Self::Proxy => "WASM32_WASIP1",
+            Self::Web => "WASM32_UNKNOWN_UNKNOWN",
+        }
+    }
+}
 
 /// How filters are compiled: in the workspace's `Cargo.toml`.
 pub(crate) const PROFILE: &str = "wasm";
@@ -15,6 +41,8 @@ pub(crate) const PROFILE: &str = "wasm";
 /// Integers of 32-bit limbs. RustCrypto takes WebAssembly for a 64-bit machine, but it has no instruction for the whole product of
 /// two such words: RSA takes 1.6 times as long. Only P-256 is slower by this, by a quarter.
 const FLAGS: &str = "--cfg cpubits=\"32\"";
+/// Randomness is of the web platform.
+const WEB_FLAGS: &str = " --cfg getrandom_backend=\"wasm_js\"";
 
 /// Chooses the toolchain: `rustup` or `debian`. Without it, the first that works.
 const CHOICE: &str = "DOORWARD_WASM_TOOLCHAIN";
@@ -23,7 +51,7 @@ const DEBIAN_PACKAGES: [&str; 3] = ["rustc-web", "rust-web-src", "wasi-libc"];
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 const DEBIAN_WASI_LIBC: &str = "/usr/lib/wasm32-wasi";
 
-/// A way to compile to [`TARGET`].
+/// A way to compile to either [`Target`].
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Toolchain {
     /// The compiler that is there anyway, with the target's standard library.
@@ -43,10 +71,10 @@ impl Toolchain {
             Ok("rustup") => Self::rustup(),
             Ok(other) => bail!("expected {CHOICE} to be `rustup` or `debian`, but found `{other}`"),
             Err(_) => Self::rustup().or_else(|rustup| {
-                println!("rustup has no {TARGET} for us; trying Debian's packages");
+                println!("rustup has no WebAssembly for us; trying Debian's packages");
                 Self::debian().map_err(|debian| {
                     anyhow::anyhow!(
-                        "expected a way to compile to {TARGET}:\n  rustup: {rustup:#}\n  Debian: {debian:#}"
+                        "expected a way to compile to WebAssembly:\n  rustup: {rustup:#}\n  Debian: {debian:#}"
                     )
                 })
             }),
@@ -54,12 +82,15 @@ impl Toolchain {
     }
 
     fn rustup() -> Result<Self> {
-        if !sysroot()?.join("lib/rustlib").join(TARGET).is_dir() {
+        let installed = sysroot()?.join("lib/rustlib");
+        let missing = Target::ALL.map(Target::triple).into_iter();
+        let missing: Vec<_> = missing.filter(|triple| !installed.join(triple).is_dir()).collect();
+        if !missing.is_empty() {
             ensure!(on_path("rustup"), "expected rustup on PATH");
             // rustup's own switch against installing by itself: whoever set it does not want downloads from us either.
             let forbidden = env::var("RUSTUP_AUTO_INSTALL").is_ok_and(|value| value == "0");
             ensure!(!forbidden, "expected leave to install a target, but RUSTUP_AUTO_INSTALL is 0");
-            capture(program("rustup").args(["target", "add", TARGET]))?;
+            capture(program("rustup").args(["target", "add"]).args(missing))?;
         }
         Ok(Self::Rustup)
     }
@@ -94,26 +125,34 @@ impl Toolchain {
     /// What it is, in a word or two.
     pub(crate) fn name(&self) -> String {
         match self {
-            Self::Rustup => format!("{TARGET} of rustup"),
-            Self::Debian { .. } => format!("{TARGET} with Debian's rustc"),
+            Self::Rustup => "of rustup".to_owned(),
+            Self::Debian { .. } => "Debian's rustc".to_owned(),
         }
     }
 
-    /// Makes a `cargo build` compile to [`TARGET`].
-    pub(crate) fn apply(&self, cargo: &mut Command) {
-        cargo.args(["--target", TARGET]);
+    /// Makes a `cargo build` compile to this target.
+    pub(crate) fn apply(&self, cargo: &mut Command, target: Target) {
+        cargo.args(["--target", target.triple()]);
         // Variables of the target, not RUSTFLAGS: build scripts and macros stay as they are.
         let mut flags = format!("{FLAGS}{}", remapped());
+        if target == Target::Web {
+            flags.push_str(WEB_FLAGS);
+            // wasm-bindgen reads from the module what it may use, and strips it itself.
+            cargo.env("CARGO_PROFILE_WASM_STRIP", "none");
+        }
+        let variable = target.variable();
         if let Self::Debian { linker } = self {
-            flags.push_str(" -L");
-            flags.push_str(DEBIAN_WASI_LIBC);
+            if target == Target::Proxy {
+                flags.push_str(" -L");
+                flags.push_str(DEBIAN_WASI_LIBC);
+            }
             cargo
                 .arg("-Zbuild-std=std,panic_abort")
                 .env("RUSTC", DEBIAN_RUSTC)
                 .env("RUSTC_BOOTSTRAP", "1")
-                .env("CARGO_TARGET_WASM32_WASIP1_LINKER", linker);
+                .env(format!("CARGO_TARGET_{variable}_LINKER"), linker);
         }
-        cargo.env("CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS", flags);
+        cargo.env(format!("CARGO_TARGET_{variable}_RUSTFLAGS"), flags);
     }
 }
 
@@ -142,7 +181,7 @@ mod tests {
 
     fn settings(toolchain: &Toolchain) -> (Vec<String>, Vec<String>) {
         let mut command = Command::new("cargo");
-        toolchain.apply(&mut command);
+        toolchain.apply(&mut command, Target::Proxy);
         let arguments = command.get_args().map(|a| a.to_string_lossy().into_owned()).collect();
         (arguments, command.get_envs().map(|(name, _)| name.to_string_lossy().into_owned()).collect())
     }
@@ -150,7 +189,7 @@ mod tests {
     #[test]
     fn only_debian_builds_the_standard_library() {
         let (arguments, variables) = settings(&Toolchain::Rustup);
-        assert_eq!(arguments, ["--target", TARGET]);
+        assert_eq!(arguments, ["--target", "wasm32-wasip1"]);
         assert_eq!(variables, ["CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS"]);
         let (arguments, variables) = settings(&Toolchain::Debian { linker: "/x/rust-lld".into() });
         assert!(arguments.iter().any(|a| a.starts_with("-Zbuild-std")));

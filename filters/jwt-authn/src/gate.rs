@@ -4,11 +4,11 @@ use crate::http::Http;
 use crate::metrics::{Decisions, PREFIX};
 use doorward::authn::decision::{Decision, Forward, LocalReply};
 use doorward::authn::rejection::internal_error;
-use doorward::authn::{Authn, LogLine};
+use doorward::authn::{Authn, Journal, LogLine};
 use doorward::config::Config;
 use doorward::http::RequestHead;
 use doorward::time::UnixTime;
-use doorward_effects::{Authenticator, Filter, Journal, Judgement, Passage, SharedGate, read_configuration};
+use doorward_effects::{Authenticator, Filter, Judgement, Passage, SharedGate, read_configuration};
 use doorward_host::headers::{self, RequestHeaders};
 use doorward_host::{HostError, HttpContext, clock, property, random, reply};
 

@@ -3,14 +3,14 @@
 use crate::call::{Answering, InFlight, Stage};
 use crate::http::Http;
 use crate::metrics::{Calls, PREFIX};
-use doorward::authn::Authn;
 use doorward::authn::decision::{Decision, Forward};
+use doorward::authn::{Authn, Journal};
 use doorward::config::Config;
 use doorward::gateway::{Admission, Answer, Ending, GatewayPolicy, Reason, Refusal, Surroundings};
 use doorward::http::{HeaderField, RequestHead};
 use doorward::time::UnixTime;
 use doorward_effects::{
-    Authenticator, Filter, Journal, Judgement, Passage, SharedGate, client_certificate, read_configuration,
+    Authenticator, Filter, Judgement, Passage, SharedGate, client_certificate, read_configuration,
 };
 use doorward_host::clock::Stopwatch;
 use doorward_host::headers::{self, RequestHeaders, ResponseHeaders};

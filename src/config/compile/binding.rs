@@ -6,6 +6,7 @@ use crate::config::fault::Path;
 use crate::config::raw;
 use crate::jose::base64url;
 use crate::oauth::dpop::Origin;
+use serde_json::Value;
 use std::time::Duration;
 
 const DEFAULT_PROOF_AGE: Duration = Duration::from_secs(60);
@@ -63,14 +64,16 @@ impl Compiler<'_> {
             MIN_NONCE_LIFETIME,
             MAX_NONCE_LIFETIME,
         );
-        let mut secret = None;
-        if let Some(value) = &raw.secret {
-            let bytes = value.as_str().and_then(|text| base64url::decode(text.as_bytes()).ok());
-            secret = bytes.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
-            if secret.is_none() {
-                self.faults.add(&path.member("secret"), "expected 32 bytes in base64url without padding");
-            }
-        }
+        let secret = raw.secret.as_ref().and_then(|value| self.secret_bytes(&path.member("secret"), value));
         NonceRules { lifetime: lifetime.unwrap_or(DEFAULT_NONCE_LIFETIME), secret }
+    }
+
+    pub(super) fn secret_bytes(&mut self, path: &Path, value: &Value) -> Option<[u8; 32]> {
+        let bytes = value.as_str().and_then(|text| base64url::decode(text.as_bytes()).ok());
+        let secret = bytes.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+        if secret.is_none() {
+            self.faults.add(path, "expected 32 bytes in base64url without padding");
+        }
+        secret
     }
 }

@@ -7,6 +7,7 @@ mod mapping;
 mod provider;
 mod rule;
 mod scim;
+mod worker;
 
 use super::fault::{ConfigError, Faults, Path};
 use super::{document, duration, raw};
@@ -17,6 +18,7 @@ use crate::policy::{
     IdentityHeader, IdentityMapping, ListStyle, ManagedHeaders, ProviderId, Rule, Rules, ValueEncoding,
     WhenMissing,
 };
+use crate::worker::WorkerPolicy;
 use scim::ScimConfig;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
@@ -29,6 +31,13 @@ pub struct Config {
     policy: AuthnPolicy,
     verifications: Vec<Verification>,
     scim: Option<ScimConfig>,
+    worker: Option<WorkerPolicy>,
+}
+
+/// Which of the document's sections that not every host needs are looked at. A host that leaves one out does not hold what reads it.
+struct Sections {
+    scim: fn(&mut Compiler<'_>, &Path, Value) -> Option<ScimConfig>,
+    worker: fn(&mut Compiler<'_>, &Path, Option<Value>, &AuthnPolicy) -> Option<WorkerPolicy>,
 }
 
 impl Config {
@@ -38,7 +47,14 @@ impl Config {
     /// [`ConfigError`], with every fault. What is unset denies, and what is unknown is a fault. A document has rules, or SCIM
     /// tenants, or both.
     pub fn load(text: &[u8]) -> Result<Self, ConfigError> {
-        Self::load_with(text, |compiler, path, value| compiler.scim(path, value), |_, _| {})
+        let sections = Sections {
+            scim: |compiler, path, value| compiler.scim(path, value),
+            worker: |compiler, path, value, policy| {
+                // Where there is no worker, nothing is expected of one.
+                value.and_then(|value| compiler.worker(path, Some(value), policy))
+            },
+        };
+        Self::load_with(text, &sections, |_, _| {})
     }
 
     /// The same for who decides by rules: a document without any is at fault, and `scim` is not looked at.
@@ -46,15 +62,20 @@ impl Config {
     /// # Errors
     /// [`ConfigError`].
     pub fn load_with_rules(text: &[u8]) -> Result<Self, ConfigError> {
-        Self::load_with(
-            text,
-            |_, _, _| None,
-            |config, faults| {
-                if config.policy.rules.iter().next().is_none() {
-                    faults.add(&Path::default().member("rules"), NO_RULES);
-                }
-            },
-        )
+        let sections = Sections { scim: |_, _, _| None, worker: |_, _, _, _| None };
+        Self::load_with(text, &sections, Self::check_rules)
+    }
+
+    /// The same for an edge worker: a document without rules is at fault, and so is one that asks for more than `worker` provides.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn load_with_worker(text: &[u8]) -> Result<Self, ConfigError> {
+        let sections = Sections {
+            scim: |_, _, _| None,
+            worker: |compiler, path, value, policy| compiler.worker(path, value, policy),
+        };
+        Self::load_with(text, &sections, Self::check_rules)
     }
 
     /// The same for a SCIM gateway: a document without `scim` is at fault.
@@ -62,33 +83,38 @@ impl Config {
     /// # Errors
     /// [`ConfigError`].
     pub fn load_with_scim(text: &[u8]) -> Result<Self, ConfigError> {
-        Self::load_with(
-            text,
-            |compiler, path, value| compiler.scim(path, value),
-            |config, faults| {
-                if config.scim.is_none() {
-                    let message = "expected the tenants whose calls are taken, but found nothing";
-                    faults.add(&Path::default().member("scim"), message);
-                }
-            },
-        )
+        let sections =
+            Sections { scim: |compiler, path, value| compiler.scim(path, value), worker: |_, _, _, _| None };
+        Self::load_with(text, &sections, |config, faults| {
+            if config.scim.is_none() {
+                let message = "expected the tenants whose calls are taken, but found nothing";
+                faults.add(&Path::default().member("scim"), message);
+            }
+        })
+    }
+
+    fn check_rules(&self, faults: &mut Faults) {
+        if self.policy.rules.iter().next().is_none() {
+            faults.add(&Path::default().member("rules"), NO_RULES);
+        }
     }
 
     fn load_with(
         text: &[u8],
-        scim: impl FnOnce(&mut Compiler<'_>, &Path, Value) -> Option<ScimConfig>,
+        sections: &Sections,
         check: impl FnOnce(&Self, &mut Faults),
     ) -> Result<Self, ConfigError> {
         let mut faults = Faults::default();
         let document = document::read(text, &mut faults);
-        let config = document.map(|document| compile(document, scim, &mut faults));
+        let config = document.map(|document| compile(document, sections, &mut faults));
         let config = config.inspect(|config| check(config, &mut faults));
         match (config, faults.into_error()) {
             (Some(config), None) => Ok(config),
             (_, Some(error)) => Err(error),
             // A document that could not be read has left a fault.
             (None, None) => {
-                Ok(Self { policy: AuthnPolicy::default(), verifications: Vec::new(), scim: None })
+                let (policy, verifications) = (AuthnPolicy::default(), Vec::new());
+                Ok(Self { policy, verifications, scim: None, worker: None })
             }
         }
     }
@@ -101,6 +127,11 @@ impl Config {
     /// How each provider's tokens are verified, in the order of the policy's providers.
     pub fn verifications(&self) -> &[Verification] {
         &self.verifications
+    }
+
+    /// What an edge worker does beside deciding.
+    pub fn worker(&self) -> Option<&WorkerPolicy> {
+        self.worker.as_ref()
     }
 
     /// The machine that decides by this configuration; `seed` as for [`Authn::new`].
@@ -144,11 +175,7 @@ impl Config {
     }
 }
 
-fn compile(
-    document: raw::Document,
-    scim: impl FnOnce(&mut Compiler<'_>, &Path, Value) -> Option<ScimConfig>,
-    faults: &mut Faults,
-) -> Config {
+fn compile(document: raw::Document, sections: &Sections, faults: &mut Faults) -> Config {
     let root = Path::default();
     let mut compiler =
         Compiler { faults, ids: BTreeMap::new(), introspected: Vec::new(), issuers: HashMap::new() };
@@ -171,7 +198,7 @@ fn compile(
         (Some(_), true) => Rules::default(),
         (Some(_), false) | (None, _) => compiler.rules(&root.member("rules"), document.rules),
     };
-    let scim = document.scim.and_then(|value| scim(&mut compiler, &root.member("scim"), value));
+    let scim = document.scim.and_then(|value| (sections.scim)(&mut compiler, &root.member("scim"), value));
     let identity = compiler.identity(document.identity_headers, document.payload_header);
     compiler.check_locations(&providers, &identity);
     let filter_state = compiler.filter_state(&root.member("filter_state"), document.filter_state);
@@ -179,9 +206,10 @@ fn compile(
     let max_token_bytes = compiler.max_token_bytes(&root.member("limits"), &document.limits);
     let token_cache = compiler.token_cache(&root.member("limits"), &document.limits);
     let denial_logs = compiler.denial_logs(&root.member("limits"), &document.limits);
+    let issuers = std::mem::take(&mut compiler.issuers);
     let policy = AuthnPolicy {
         providers,
-        issuers: compiler.issuers,
+        issuers,
         rules,
         managed: ManagedHeaders::new(identity.names()),
         identity,
@@ -192,7 +220,8 @@ fn compile(
         token_cache,
         denial_logs,
     };
-    Config { policy, verifications, scim }
+    let worker = (sections.worker)(&mut compiler, &root.member("worker"), document.worker, &policy);
+    Config { policy, verifications, scim, worker }
 }
 
 /// A document that decides nothing.

@@ -13,6 +13,10 @@ impl Key {
         if key.is_weak() { Err(JwkError::NotOnCurve) } else { Ok(Self(key)) }
     }
 
+    pub(super) fn bytes(&self) -> &[u8; 32] {
+        self.0.as_bytes()
+    }
+
     pub(super) fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
         Signature::from_slice(signature)
             .is_ok_and(|signature| self.0.verify_strict(message, &signature).is_ok())

@@ -191,6 +191,18 @@ impl VerifyingKey {
         is_long_enough && self.family() == algorithm.key_family()
     }
 
+    /// SubjectPublicKeyInfo, DER (RFC 5280 section 4.1.2.7), as WebCrypto imports keys; `None` for a shared secret.
+    pub fn spki(&self) -> Option<Cow<'_, [u8]>> {
+        match &self.material {
+            Material::Ed25519(key) => Some(Cow::Owned(spki::ed25519(key.bytes()))),
+            Material::Rsa(_)
+            | Material::P256(_)
+            | Material::P384(_)
+            | Material::P521(_)
+            | Material::Oct(_) => self.spki.as_deref().map(Cow::Borrowed),
+        }
+    }
+
     /// Length of a shared secret in bytes; `None` for a public key.
     pub fn secret_bytes(&self) -> Option<usize> {
         match &self.material {

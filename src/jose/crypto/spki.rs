@@ -10,6 +10,8 @@ const RSA_ENCRYPTION: &[u8] =
     &[0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00];
 /// id-ecPublicKey: RFC 5480 section 2.1.1.
 const EC_PUBLIC_KEY: &[u8] = &[0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
+/// The algorithm identifier id-Ed25519: RFC 8410 section 3.
+const ED25519: &[u8] = &[0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70];
 /// Named curves: RFC 5480 section 2.1.1.1.
 pub(super) const P256: &[u8] = &[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
 pub(super) const P384: &[u8] = &[0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x22];
@@ -25,6 +27,11 @@ pub(super) fn rsa(modulus: &[u8], exponent: &[u8]) -> Vec<u8> {
 pub(super) fn ec(curve: &[u8], point: &[u8]) -> Vec<u8> {
     let algorithm = element(SEQUENCE, &[EC_PUBLIC_KEY, curve]);
     element(SEQUENCE, &[&algorithm, &element(BIT_STRING, &[&[0], point])])
+}
+
+/// An Ed25519 key (RFC 8410 section 4).
+pub(super) fn ed25519(key: &[u8; 32]) -> Vec<u8> {
+    element(SEQUENCE, &[ED25519, &element(BIT_STRING, &[&[0], key])])
 }
 
 /// An ECDSA signature from r and s, concatenated (RFC 7518 section 3.4); `length` is that of each in bytes. `None` for any other
@@ -65,6 +72,17 @@ fn element(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_ed25519_key_is_as_in_rfc_8410() {
+        // RFC 8410 section 10.1.
+        let key = crate::jose::base64url::decode(b"Gb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE").unwrap();
+        let found = ed25519(&key.try_into().unwrap());
+        let expected =
+            [&[0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00, 0x19, 0xbf][..]]
+                .concat();
+        assert_eq!((found.len(), found.get(..14)), (44, Some(&*expected)));
+    }
 
     #[test]
     fn numbers_are_minimal_and_never_negative() {

@@ -1,8 +1,8 @@
 //! Log lines about single requests, at most so many a second: whoever sends bad requests must not fill the disk.
 
-use doorward::time::UnixTime;
+use crate::time::UnixTime;
 
-/// One worker's lines.
+/// One host's lines.
 #[derive(Debug, Default)]
 pub struct Journal {
     /// The second that is counted.

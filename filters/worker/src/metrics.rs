@@ -1,0 +1,170 @@
+//! What operators count, for one isolate: as text for Prometheus, and as data points where the platform takes them.
+//!
+//! | metric | kind | counts |
+//! |---|---|---|
+//! | `doorward_worker_decisions_total` | counter | decisions, by `outcome` (`allowed`, `denied`, `reported`), `provider` and `code` |
+//! | `doorward_worker_key_fetches_total` | counter | key fetches, by `provider` and `outcome` (`fetched`, `kept`, `failed`) |
+//! | `doorward_worker_key_age_seconds`, `doorward_worker_keys` | gauge | age and number of the keys in force, by `provider` |
+//! | `doorward_worker_introspections_total` | counter | calls about opaque tokens, by `provider` and `outcome` (`answered`, `failed`) |
+//! | `doorward_worker_token_cache_total` | counter | requests whose token was judged before (`hit`), others (`miss`), and tokens that made room (`evicted`) |
+//! | `doorward_worker_token_cache_entries`, `doorward_worker_token_cache_bytes` | gauge | what the cache holds |
+//!
+//! `provider` is whose token it was, and `-` where there was none or it was not known.
+
+use crate::web;
+use doorward::authn::Authn;
+use doorward::authn::decision::{Decision, Reported};
+use doorward::authn::rejection::Denial;
+use doorward::oidc::KeySetState;
+use doorward::policy::ProviderId;
+use doorward::time::UnixTime;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use wasm_bindgen::JsValue;
+
+/// What is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Event {
+    Allowed(Option<ProviderId>),
+    Denied(Option<ProviderId>, Denial),
+    Reported(Option<ProviderId>, Denial),
+    Keys(ProviderId, KeysFrom),
+    Introspected(ProviderId, bool),
+}
+
+/// Where keys came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum KeysFrom {
+    /// Their provider.
+    Fetched,
+    /// What another isolate had kept.
+    Kept,
+    /// Nowhere.
+    Failed,
+}
+
+/// One isolate's counts.
+pub(crate) struct Metrics {
+    counts: RefCell<BTreeMap<Event, u64>>,
+    dataset: Option<JsValue>,
+}
+
+impl Metrics {
+    /// None yet. `dataset` takes a data point for each decision.
+    pub(crate) fn new(dataset: Option<JsValue>) -> Self {
+        Self { counts: RefCell::default(), dataset }
+    }
+
+    /// Counts one.
+    pub(crate) fn count(&self, event: Event) {
+        let mut counts = self.counts.borrow_mut();
+        let count = counts.entry(event).or_default();
+        *count = count.saturating_add(1);
+    }
+
+    /// Counts a decision.
+    pub(crate) fn decided(&self, authn: &Authn, decision: &Decision<'_>) {
+        let (event, outcome, provider, code) = match decision {
+            Decision::Forward(forward) => match &forward.reported {
+                Some(Reported { denial, provider, .. }) => {
+                    (Event::Reported(*provider, *denial), "reported", *provider, denial.code())
+                }
+                None => (Event::Allowed(forward.provider), "allowed", forward.provider, ""),
+            },
+            Decision::Reject(reply) => {
+                (Event::Denied(reply.provider, reply.denial), "denied", reply.provider, reply.denial.code())
+            }
+        };
+        self.count(event);
+        if let Some(dataset) = &self.dataset
+            && let Err(error) = web::count(dataset, outcome, name(authn, provider), code)
+        {
+            log::warn!("a data point could not be written: {error:?}");
+        }
+    }
+
+    /// As text for Prometheus.
+    pub(crate) fn text(&self, authn: &Authn, now: UnixTime) -> String {
+        let mut page = Page::default();
+        let counts = self.counts.borrow();
+        page.head("decisions_total", "counter");
+        for (event, count) in counts.iter() {
+            let (outcome, provider, code) = match event {
+                Event::Allowed(provider) => ("allowed", *provider, ""),
+                Event::Denied(provider, denial) => ("denied", *provider, denial.code()),
+                Event::Reported(provider, denial) => ("reported", *provider, denial.code()),
+                Event::Keys(..) | Event::Introspected(..) => continue,
+            };
+            let labels = [("outcome", outcome), ("provider", name(authn, provider)), ("code", code)];
+            page.line("decisions_total", &labels, *count);
+        }
+        page.head("key_fetches_total", "counter");
+        for (event, count) in counts.iter() {
+            let Event::Keys(provider, from) = event else { continue };
+            let outcome = match from {
+                KeysFrom::Fetched => "fetched",
+                KeysFrom::Kept => "kept",
+                KeysFrom::Failed => "failed",
+            };
+            let labels = [("provider", name(authn, Some(*provider))), ("outcome", outcome)];
+            page.line("key_fetches_total", &labels, *count);
+        }
+        page.head("introspections_total", "counter");
+        for (event, count) in counts.iter() {
+            let Event::Introspected(provider, is_answered) = event else { continue };
+            let outcome = if *is_answered { "answered" } else { "failed" };
+            let labels = [("provider", name(authn, Some(*provider))), ("outcome", outcome)];
+            page.line("introspections_total", &labels, *count);
+        }
+        page.head("key_age_seconds", "gauge");
+        for (id, machine) in authn.key_sets() {
+            if let Some(age) = machine.age(now) {
+                page.line("key_age_seconds", &[("provider", name(authn, Some(id)))], age.as_secs());
+            }
+        }
+        page.head("keys", "gauge");
+        for (id, machine) in authn.key_sets() {
+            if let KeySetState::Ready(set) = machine.state(now) {
+                let count = u64::try_from(set.keys().len()).unwrap_or(u64::MAX);
+                page.line("keys", &[("provider", name(authn, Some(id)))], count);
+            }
+        }
+        let cache = authn.cache_counts();
+        page.head("token_cache_total", "counter");
+        for (outcome, count) in [("hit", cache.hits), ("miss", cache.misses), ("evicted", cache.evictions)] {
+            page.line("token_cache_total", &[("outcome", outcome)], count);
+        }
+        for (metric, count) in [("token_cache_entries", cache.entries), ("token_cache_bytes", cache.bytes)] {
+            page.head(metric, "gauge");
+            page.line(metric, &[], u64::try_from(count).unwrap_or(u64::MAX));
+        }
+        page.0
+    }
+}
+
+fn name(authn: &Authn, provider: Option<ProviderId>) -> &str {
+    provider.and_then(|id| authn.policy().provider(id)).map_or("-", |provider| &provider.name)
+}
+
+/// Prometheus's text format, version 0.0.4. Writing to a string does not fail.
+#[derive(Default)]
+struct Page(String);
+
+impl Page {
+    fn head(&mut self, metric: &str, kind: &str) {
+        let _ = writeln!(self.0, "# TYPE doorward_worker_{metric} {kind}");
+    }
+
+    fn line(&mut self, metric: &str, labels: &[(&str, &str)], value: u64) {
+        let labels: Vec<String> = labels
+            .iter()
+            .map(|(name, value)| {
+                let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+                format!("{name}=\"{value}\"")
+            })
+            .collect();
+        let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+        let _ = writeln!(self.0, "doorward_worker_{metric}{labels} {value}");
+    }
+}

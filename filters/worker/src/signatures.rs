@@ -1,0 +1,80 @@
+//! Who checks signatures: WebCrypto for what the platform knows, and else pure Rust.
+
+use crate::web;
+use doorward::jose::crypto::{self, SignatureJob, Verdict};
+use doorward::jose::{Algorithm, Jwk};
+use std::cell::RefCell;
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+use wasm_bindgen::JsValue;
+use wasm_bindgen_futures::JsFuture;
+
+/// Imported keys that are kept: those of many providers.
+const MAX_KEYS: usize = 256;
+
+/// One isolate's keys.
+#[derive(Default)]
+pub(crate) struct Signatures {
+    imported: RefCell<VecDeque<Imported>>,
+    /// What the platform does not know.
+    unknown: RefCell<BTreeSet<Algorithm>>,
+}
+
+struct Imported {
+    jwk: Arc<Jwk>,
+    algorithm: Algorithm,
+    key: JsValue,
+}
+
+impl Signatures {
+    /// Checks a signature.
+    pub(crate) async fn verify(&self, job: &SignatureJob<'_>) -> Verdict {
+        match self.ask(job).await {
+            Some(verdict) => verdict,
+            None => crypto::verify(job),
+        }
+    }
+
+    /// What WebCrypto says; `None` if it cannot be asked.
+    async fn ask(&self, job: &SignatureJob<'_>) -> Option<Verdict> {
+        if self.unknown.borrow().contains(&job.algorithm) || !job.key.fits(job.algorithm) {
+            return None;
+        }
+        let spki = job.key.material().spki()?;
+        let name = job.algorithm.name();
+        let asked = async {
+            let key = match self.imported(job) {
+                Some(key) => key,
+                None => {
+                    let key = JsFuture::from(web::import_key(name, &spki)?).await?;
+                    self.keep(job, &key);
+                    key
+                }
+            };
+            JsFuture::from(web::verify(name, &key, &job.signature, job.signing_input)?).await
+        };
+        match asked.await {
+            Ok(valid) => Some(Verdict::from(valid.is_truthy())),
+            Err(error) => {
+                log::warn!("signatures: {name} is checked in the sandbox from now on: {error:?}");
+                self.unknown.borrow_mut().insert(job.algorithm);
+                None
+            }
+        }
+    }
+
+    fn imported(&self, job: &SignatureJob<'_>) -> Option<JsValue> {
+        let imported = self.imported.borrow();
+        let is_same = |one: &&Imported| Arc::ptr_eq(&one.jwk, &job.key) && one.algorithm == job.algorithm;
+        imported.iter().find(is_same).map(|one| one.key.clone())
+    }
+
+    fn keep(&self, job: &SignatureJob<'_>, key: &JsValue) {
+        let mut imported = self.imported.borrow_mut();
+        if imported.len() >= MAX_KEYS {
+            imported.pop_front();
+        }
+        let key = key.clone();
+        imported.push_back(Imported { jwk: Arc::clone(&job.key), algorithm: job.algorithm, key });
+    }
+}

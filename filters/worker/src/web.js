@@ -1,0 +1,157 @@
+// What the module needs of the web platform, in calls that hand over much at once: each crossing between JavaScript and WebAssembly
+// costs. Texts of several lines are lists: no name and no value of a header field has a line break in it.
+
+/** The head of a request: method, URL, then names and values of fields, a line each. */
+export function head(request) {
+  let text = `${request.method}\n${request.url}`;
+  for (const [name, value] of request.headers) text += `\n${name}\n${value}`;
+  return text;
+}
+
+/** SHA-256 of the certificate that the client has shown, in hexadecimal, where the platform tells it. */
+export function certificate(request) {
+  const shown = request.cf?.tlsClientAuth;
+  return shown?.certPresented === "1" ? shown.certFingerprintSHA256 : undefined;
+}
+
+/** The same request to another URL, changed: lines of `-name`, `=name value` and `+name value`. */
+export function changed(request, url, changes) {
+  const sent = new Request(url, request);
+  if (changes !== "") {
+    const { headers } = sent;
+    for (const change of changes.split("\n")) {
+      const space = change.indexOf(" ");
+      if (change[0] === "=") headers.set(change.slice(1, space), change.slice(space + 1));
+      else if (change[0] === "+") headers.append(change.slice(1, space), change.slice(space + 1));
+      else headers.delete(change.slice(1));
+    }
+  }
+  return sent;
+}
+
+/**
+ * Sends a request on, to what has a `fetch`: a binding, or else the network. Redirects are for the client. Where `fetch` cannot upgrade a
+ * connection to WebSocket, the platform has an `upgrade` in its context that can.
+ */
+export function send(request, binding, context) {
+  if (context.upgrade !== undefined && binding === undefined && request.headers.get("upgrade") !== null) {
+    return context.upgrade(request);
+  }
+  return (binding ?? globalThis).fetch(request, { redirect: "manual" });
+}
+
+/** A response made here; `fields` are names and values, a line each. */
+export function reply(status, fields, body) {
+  return new Response(body, { status, headers: listed(fields) });
+}
+
+/** Waits. Only inside a request: CDN platforms know no timers outside. */
+export function sleep(milliseconds) {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+}
+
+/** Makes a call. Resolves to its answer, or to nothing if there is none in time. Of the body no more than `limit` bytes are read. */
+export async function call(url, method, fields, body, timeout, limit) {
+  try {
+    const signal = AbortSignal.timeout(timeout);
+    const response = await fetch(url, { method, headers: listed(fields), body, signal, redirect: "manual" });
+    return {
+      status: response.status,
+      cacheControl: response.headers.get("cache-control") ?? undefined,
+      body: await beginning(response.body, limit),
+    };
+  } catch {
+    return undefined;
+  }
+}
+
+async function beginning(stream, limit) {
+  const parts = [];
+  let length = 0;
+  const reader = stream?.getReader();
+  while (reader !== undefined && length < limit) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    const part = value.subarray(0, limit - length);
+    parts.push(part);
+    length += part.length;
+  }
+  if (length === limit) await reader.cancel();
+  const whole = new Uint8Array(length);
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
+
+function listed(fields) {
+  const headers = new Headers();
+  const lines = fields.split("\n");
+  for (let at = 0; at + 1 < lines.length; at += 2) headers.append(lines[at], lines[at + 1]);
+  return headers;
+}
+
+// Nobody is asked for this address: `caches` knows entries by URLs.
+const entry = (name) => `https://doorward.invalid/${name}`;
+
+/** Bytes from `caches`, or nothing. */
+export async function readCache(cache, name) {
+  const found = await (await caches.open(cache)).match(entry(name));
+  return found === undefined ? undefined : new Uint8Array(await found.arrayBuffer());
+}
+
+/** Bytes into `caches`, for so many seconds. */
+export async function writeCache(cache, name, content, seconds) {
+  const headers = { "cache-control": `max-age=${seconds}` };
+  await (await caches.open(cache)).put(entry(name), new Response(content, { headers }));
+}
+
+/** Bytes of a key-value namespace, or nothing. */
+export async function readKv(namespace, name) {
+  const found = await namespace.get(name, "arrayBuffer");
+  return found === null ? undefined : new Uint8Array(found);
+}
+
+/** Bytes into a key-value namespace, for so many seconds; it takes no fewer than 60. */
+export function writeKv(namespace, name, content, seconds) {
+  return namespace.put(name, content, { expirationTtl: Math.max(60, seconds) });
+}
+
+/** Has a Durable Object remember a proof: `fresh`, `seen` or `full`. Each bucket is an object of its own. */
+export function recordProof(namespace, bucket, id, now, until) {
+  return namespace.get(namespace.idFromName(bucket)).record(id, now, until);
+}
+
+/** One data point of Workers Analytics Engine. */
+export function count(dataset, outcome, provider, code) {
+  dataset.writeDataPoint({ indexes: [provider], blobs: [outcome, provider, code], doubles: [1] });
+}
+
+const rsa = (name, bits) => ({ name, hash: `SHA-${bits}`, saltLength: bits / 8 });
+const ecdsa = (curve, bits) => ({ name: "ECDSA", namedCurve: curve, hash: `SHA-${bits}` });
+
+/** JWA names (RFC 7518, RFC 8037) as WebCrypto has them. */
+const ALGORITHMS = {
+  RS256: rsa("RSASSA-PKCS1-v1_5", 256),
+  RS384: rsa("RSASSA-PKCS1-v1_5", 384),
+  RS512: rsa("RSASSA-PKCS1-v1_5", 512),
+  PS256: rsa("RSA-PSS", 256),
+  PS384: rsa("RSA-PSS", 384),
+  PS512: rsa("RSA-PSS", 512),
+  ES256: ecdsa("P-256", 256),
+  ES384: ecdsa("P-384", 384),
+  ES512: ecdsa("P-521", 512),
+  EdDSA: { name: "Ed25519" },
+};
+
+/** A public key for checks by one algorithm. Fails for what the platform does not know. */
+export function importKey(algorithm, spki) {
+  return crypto.subtle.importKey("spki", spki, ALGORITHMS[algorithm], false, ["verify"]);
+}
+
+/** Whether a signature is by this key. */
+export function verify(algorithm, key, signature, message) {
+  return crypto.subtle.verify(ALGORITHMS[algorithm], key, signature, message);
+}

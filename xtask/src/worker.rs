@@ -1,0 +1,57 @@
+//! The edge worker, `dist/worker`: a module, the JavaScript that calls it, and an entry for each platform.
+
+use crate::artifacts::{self, deliver};
+use crate::command::{cargo, run};
+use crate::progress::step;
+use crate::toolchain::{Target, Toolchain};
+use crate::wasm_opt;
+use anyhow::{Context, Result};
+use doorward_testbed::folder;
+use std::fs;
+use std::path::Path;
+
+/// The folder in `dist`.
+const FOLDER: &str = "worker";
+/// What wasm-bindgen makes beside the module.
+const GLUE: [&str; 2] = ["doorward.js", "web.js"];
+const MODULE: &str = "doorward.wasm";
+
+/// Builds it.
+pub(crate) fn build(toolchain: &Toolchain) -> Result<()> {
+    step("worker", || {
+        let compiled = artifacts::module(toolchain, Target::Web, "doorward-worker", "doorward_worker.wasm")?;
+        let made = folder::target().join("wasm").join(FOLDER);
+        let _ = fs::remove_dir_all(&made);
+        fs::create_dir_all(&made).with_context(|| format!("expected to make {}", made.display()))?;
+        run(cargo()
+            .args(["run", "--quiet", "--locked", "--package", "doorward-bindgen", "--"])
+            .args([&compiled, &made]))?;
+        let (module, note) = wasm_opt::shrink(&read(&made.join(MODULE))?, MODULE)?;
+        for file in GLUE {
+            deliver(&read(&made.join(file))?, &format!("{FOLDER}/{file}"))?;
+        }
+        for file in entries()? {
+            deliver(&read(&sources().join(&file))?, &format!("{FOLDER}/{file}"))?;
+        }
+        Ok(deliver(&module, &format!("{FOLDER}/{MODULE}"))? + note)
+    })
+}
+
+/// The files written by hand: one for each platform, and what they share.
+fn entries() -> Result<Vec<String>> {
+    let sources = sources();
+    let listed = fs::read_dir(&sources).with_context(|| format!("expected {}", sources.display()))?;
+    let names = listed.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+    let mut names = names.collect::<Result<Vec<_>>>()?;
+    names.retain(|name| name.ends_with(".js"));
+    names.sort();
+    Ok(names)
+}
+
+fn sources() -> std::path::PathBuf {
+    folder::root().join("filters/worker/js")
+}
+
+fn read(file: &Path) -> Result<Vec<u8>> {
+    fs::read(file).with_context(|| format!("expected {}", file.display()))
+}
