@@ -7,8 +7,8 @@ use super::policy::{GatewayPolicy, Tenant};
 use super::refusal::{Reason, Refusal};
 use crate::http::HeaderMutation;
 use crate::scim::{
-    self, BulkMethod, BulkRequest, BulkWork, Conditions, Discovery, PageLimits, Patch, Projection, Resource,
-    ResourceType, Route, ScimError, SearchRequest, Softenings, Sort, TypedFilter,
+    self, BulkMethod, BulkRequest, BulkWork, Conditions, Discovery, FilterError, PageLimits, Patch,
+    Projection, Resource, ResourceType, Route, ScimError, SearchRequest, Softenings, Sort, TypedFilter,
 };
 use crate::time::UnixTime;
 use serde_json::{Map, Value as Json};
@@ -217,7 +217,8 @@ impl Request<'_> {
         if let Some(mapping) = mapping {
             mapping.translate_search(&mut search)?;
         }
-        if let Some(mut filter) = search.parse_filter(&self.softenings.filter_syntax())? {
+        let syntax = self.softenings.filter_syntax();
+        if let Some(mut filter) = search.parse_filter(&syntax)? {
             if let Some(mapping) = mapping {
                 filter = mapping.translate_filter(filter)?;
             }
@@ -227,7 +228,13 @@ impl Request<'_> {
             } else {
                 TypedFilter::resolve_each(&filter, resource_types)?;
             }
-            search.filter = Some(filter.to_string());
+            let written = filter.to_string();
+            // Names of the store's, quotes and escapes may make it longer, and the store has the same limit.
+            if written.len() > syntax.max_length {
+                let (limit, found) = (syntax.max_length, written.len());
+                return Err(FilterError::TooLong { limit, found }.into());
+            }
+            search.filter = Some(written);
         }
         if let Some(sort_by) = &search.sort_by {
             Sort::resolve_each(sort_by, search.sort_order, resource_types)?;

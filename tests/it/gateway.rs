@@ -368,6 +368,23 @@ fn the_store_gets_what_the_rfc_has() {
 }
 
 #[test]
+fn a_filter_is_no_longer_than_the_store_takes() {
+    let bed = bed();
+    // A word without quotes may have what takes six bytes in quotes.
+    let path =
+        |count: usize| format!("/tenants/acme/scim/v2/Users?filter=externalId+eq+{}", "%01".repeat(count));
+    let (fits, refused) = (path(1362), path(1363));
+    let (_, forwarded) = bed.forward(&get(&fits, "Bearer acme-token")).unwrap();
+    let filter = forwarded.path().strip_prefix("/scim/v2/Users?filter=").unwrap().replace("%20", " ");
+    let filter = filter.replace("%22", "\"").replace("%5C", "\\");
+    assert_eq!(filter, format!("externalId eq \"{}\"", "\\u0001".repeat(1362)));
+    let refusal = bed.refusal(&get(&refused, "Bearer acme-token"));
+    assert_eq!(refusal.scim_type(), Some(ScimType::InvalidFilter));
+    let detail = "expected a filter of at most 8192 bytes, but found 8194";
+    assert!(refusal.error.to_string().contains(detail), "{}", refusal.error);
+}
+
+#[test]
 fn a_create_is_made_once() {
     let bed = bed();
     let user = r#"{"schemas":["urn:ietf:params:scim:schemas:core:2.0:User"],"userName":"a"}"#;
