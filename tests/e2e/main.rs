@@ -13,7 +13,7 @@
 //! | `istio` | the resources for Istio, as Istio would hand them to Envoy, and the module out of its OCI image |
 //! | `keys` | key sets that come late, wrong, changed or not at all |
 //! | `module` | what the built modules import and export |
-//! | `observability` | dashboard and alert rules against what Envoy shows |
+//! | `observability` | dashboards and alert rules against what Envoy and the store show |
 //! | `oidc_provider` | a real OpenID provider: its published keys, access tokens and ID tokens |
 //! | `one_proxy` | both filters in one proxy, and what the files under `envoy/` have in common |
 //! | `opaque` | opaque tokens, and a provider that is asked about them |

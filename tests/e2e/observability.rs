@@ -1,20 +1,96 @@
-//! The dashboard and the alert rules of `observability/`, against what a real Envoy shows to Prometheus.
+//! The dashboards and the alert rules of `observability/`, against what a real Envoy and a real store show to Prometheus.
 
 use crate::support::{LISTENER, eventually, filter, output, python, with};
 use anyhow::{Context, Result, ensure};
 use doorward::authn::rejection::Denial;
+use doorward::gateway::{Operation, Outcome, Reason};
 use doorward_testbed::{
-    Answer, Envoy, EnvoyConfig, Issuer, Listener, Request, Upstream, WasmPlugin, folder, run, send,
+    Answer, Database, Envoy, EnvoyConfig, GatewaySetup, Issuer, Listener, Request, ScimGateway, ScimStore,
+    Upstream, WasmPlugin, folder, run, send,
 };
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Labels that Prometheus adds to all that it scrapes.
 const ADDED_BY_PROMETHEUS: [&str; 2] = ["instance", "job"];
+
+/// What it makes itself of each thing that it scrapes.
+const MADE_BY_PROMETHEUS: &str = "up";
+
+const REASONS: [Reason; 16] = [
+    Reason::PathNotAccepted,
+    Reason::NoTenant,
+    Reason::CredentialsMissing,
+    Reason::CredentialsMalformed,
+    Reason::TokenUnknown,
+    Reason::TokenExpired,
+    Reason::CertificateUnknown,
+    Reason::RateLimited,
+    Reason::HeaderRepeated,
+    Reason::ContentEncoding,
+    Reason::BodyTooLarge,
+    Reason::NotAccepted,
+    Reason::StoreUnavailable,
+    Reason::StoreDisagrees,
+    Reason::StoreFailed,
+    Reason::InternalError,
+];
+const OUTCOMES: [Outcome; 5] =
+    [Outcome::Done, Outcome::Refused, Outcome::Rejected, Outcome::Failed, Outcome::Abandoned];
+
+const OPERATIONS: [Operation; 9] = [
+    Operation::Read,
+    Operation::Search,
+    Operation::Create,
+    Operation::Replace,
+    Operation::Patch,
+    Operation::Delete,
+    Operation::Bulk,
+    Operation::Discover,
+    Operation::Other,
+];
+
+/// Files that belong together.
+struct Subject {
+    dashboard: &'static str,
+    rules: &'static str,
+    cases: &'static str,
+    /// Where README.md speaks of the panels.
+    panels: &'static str,
+}
+
+const JWT_AUTHN: Subject = Subject {
+    dashboard: "grafana-dashboard.json",
+    rules: "prometheus-rules.yaml",
+    cases: "prometheus-rules.test.yaml",
+    panels: "## Panels",
+};
+const SCIM: Subject = Subject {
+    dashboard: "scim-dashboard.json",
+    rules: "scim-rules.yaml",
+    cases: "scim-rules.test.yaml",
+    panels: "## Panels of SCIM",
+};
+const SUBJECTS: [Subject; 2] = [JWT_AUTHN, SCIM];
+
+impl Subject {
+    fn dashboard(&self) -> Value {
+        serde_json::from_str(&read(self.dashboard)).unwrap()
+    }
+
+    /// The part of README.md that speaks of its panels.
+    fn panels(&self) -> String {
+        let readme = read("README.md");
+        let part = readme.split_once(&format!("\n{}\n", self.panels)).map(|(_, part)| part);
+        let part = part.unwrap_or_else(|| panic!("expected {:?} in README.md", self.panels));
+        part.split("\n## ").next().unwrap_or_default().to_owned()
+    }
+}
 
 const RUNBOOK: &str = "https://github.com/doorward/doorward/blob/main/observability/README.md#";
 
@@ -29,10 +105,6 @@ fn read(name: &str) -> String {
 
 fn yaml(name: &str) -> Value {
     serde_saphyr::from_str(&read(name)).unwrap()
-}
-
-fn dashboard() -> Value {
-    serde_json::from_str(&read("grafana-dashboard.json")).unwrap()
 }
 
 fn items<'v>(value: &'v Value, pointer: &str) -> &'v [Value] {
@@ -106,10 +178,10 @@ fn between(text: &str, opening: &str, closing: &str) -> Vec<String> {
         .collect()
 }
 
-/// What a scrape has: metrics with their labels, and families by the kind that they are said to be.
+/// What a scrape has: metrics with their labels and what these are, and families.
 #[derive(Default)]
 struct Scrape {
-    labels: BTreeMap<String, BTreeSet<String>>,
+    labels: BTreeMap<String, BTreeMap<String, BTreeSet<String>>>,
     families: BTreeSet<String>,
 }
 
@@ -120,11 +192,14 @@ impl Scrape {
         for line in text.lines() {
             if let Some(family) = line.strip_prefix("# TYPE ") {
                 scrape.families.insert(family.split(' ').next().unwrap().to_owned());
-            } else if let Some((name, rest)) = line.split_once('{') {
-                // NAME="VALUE",NAME="VALUE"} NUMBER
-                let names = rest.split('"').step_by(2).map(|part| part.trim_matches([',', '=']));
-                let names = names.take_while(|name| !name.starts_with('}')).map(str::to_owned);
-                scrape.labels.entry(name.to_owned()).or_default().extend(names);
+            } else if let Some((name, rest)) = line.split_once(['{', ' ']).filter(|(name, _)| *name != "#") {
+                let labels = scrape.labels.entry(name.to_owned()).or_default();
+                // NAME="VALUE",NAME="VALUE"} NUMBER, or a NUMBER alone
+                let parts: Vec<_> = rest.split('"').collect();
+                for pair in parts.chunks_exact(2) {
+                    let name = pair[0].trim_matches([',', '=']).to_owned();
+                    labels.entry(name).or_default().insert(pair[1].to_owned());
+                }
             }
         }
         scrape
@@ -132,7 +207,23 @@ impl Scrape {
 
     fn has(&self, metric: &str, label: &str) -> bool {
         ADDED_BY_PROMETHEUS.contains(&label)
-            || self.labels.get(metric).is_some_and(|labels| labels.contains(label))
+            || self.labels.get(metric).is_some_and(|labels| labels.contains_key(label))
+    }
+
+    /// Whether the label may be this: by its kind, where it is known what there is, otherwise if it was seen.
+    fn may_be(&self, metric: &str, label: &str, value: &str) -> bool {
+        let is_denial = || Denial::ALL.iter().any(|denial| denial.code() == value);
+        match label {
+            _ if ADDED_BY_PROMETHEUS.contains(&label) => true,
+            "doorward_code" if metric.starts_with("doorward_scim_gateway_") => {
+                is_denial() || REASONS.iter().any(|reason| reason.code() == value)
+            }
+            "doorward_code" => is_denial(),
+            "doorward_outcome" => OUTCOMES.iter().any(|outcome| outcome.as_str() == value),
+            "doorward_operation" => OPERATIONS.iter().any(|operation| operation.as_str() == value),
+            "status" => value.parse::<u16>().is_ok_and(|status| (100..600).contains(&status)),
+            _ => self.labels[metric][label].contains(value),
+        }
     }
 }
 
@@ -150,21 +241,20 @@ fn faults(
     let selectors = items(described, "/selectors");
     for selector in selectors {
         let metric = text(selector, "name");
-        if !scrape.labels.contains_key(metric) {
+        if metric != MADE_BY_PROMETHEUS && !scrape.labels.contains_key(metric) {
             faults.push(format!("no metric {metric}"));
         }
         for matcher in items(selector, "/matchers") {
             let [label, operator, value] = [0, 1, 2].map(|part| matcher[part].as_str().unwrap());
             if !scrape.has(metric, label) {
                 faults.push(format!("{metric} has no label {label}"));
-            }
-            if let Some(variable) = value.strip_prefix('$') {
+            } else if let Some(variable) = value.strip_prefix('$') {
                 if !variables.contains(variable) || operator != "=~" {
                     faults.push(format!("{label}{operator}{value}: expected =~ and a variable"));
                 }
-            } else if label == "doorward_code" {
-                let unknown = value.split('|').filter(|code| Denial::ALL.iter().all(|d| d.code() != *code));
-                faults.extend(unknown.map(|code| format!("no denial has the code {code}")));
+            } else {
+                let unknown = value.split('|').filter(|value| !scrape.may_be(metric, label, value));
+                faults.extend(unknown.map(|value| format!("{label} is never {value}")));
             }
         }
     }
@@ -188,25 +278,60 @@ fn describe(expressions: &[Expression]) -> Result<Vec<Value>> {
     Ok(described)
 }
 
-/// A scrape of an Envoy after all has happened that is counted. Labels are made as `envoy/jwt-authn.yaml` says.
-async fn scrape() -> Result<Scrape> {
-    let production = fs::read_to_string(folder::root().join("envoy/jwt-authn.yaml"))?;
-    let production: Value = serde_saphyr::from_str(&production)?;
-    let issuer = Issuer::start().await?;
-    issuer.answer(Answer::Status(503));
-    let upstream = Upstream::start().await?;
+/// `stats_config` of a file of `envoy/`.
+fn stats_config(name: &str) -> Result<Value> {
+    let file = fs::read_to_string(folder::root().join("envoy").join(name))?;
+    let file: Value = serde_saphyr::from_str(&file)?;
+    file.get("stats_config").cloned().with_context(|| format!("expected stats_config in {name}"))
+}
+
+/// A provider whose keys are fetched from the issuer, and one that asks it about tokens. It answers with keys, which say nothing of a token.
+fn providers(issuer: &Issuer) -> Value {
     let remote =
         json!({ "uri": issuer.jwks_uri(), "cluster": "issuer", "refresh": "1s", "danger_allow_http": true });
-    // The issuer answers with keys, which say nothing of a token.
     let introspection = json!({
         "uri": issuer.jwks_uri(), "cluster": "issuer", "danger_allow_http": true,
         "client_id": "edge", "client_secret": "secret",
     });
+    json!({
+        "corp": { "issuer": issuer.url(), "audiences": ["api"], "jwks": { "remote": remote } },
+        "opaque": { "issuer": "https://opaque.example.com", "audiences": ["api"], "introspection": introspection },
+    })
+}
+
+/// Once there is a count of this name, below `wasmcustom.doorward`.
+async fn counted(envoy: &Envoy, name: &str) -> Result<()> {
+    eventually(&format!("{name} is counted"), async || {
+        Ok(envoy.stats().await?.contains_key(&format!("wasmcustom.doorward.{name}")))
+    })
+    .await
+}
+
+/// What Prometheus gets at `path`.
+async fn scraped(addr: SocketAddr, path: &str) -> Result<String> {
+    let response = send(addr, &Request::get(path)).await?;
+    ensure!(response.status == 200, "expected 200, but found {}", response.status);
+    Ok(response.text())
+}
+
+/// What Envoy shows once it shows this histogram, which it does a few seconds after its first value.
+async fn scraped_with(envoy: &Envoy, histogram: &str) -> Result<String> {
+    let mut text = String::new();
+    eventually("the histogram is there", async || {
+        text = scraped(envoy.admin(), "/stats/prometheus").await?;
+        Ok(text.contains(&format!("{histogram}_bucket")))
+    })
+    .await?;
+    Ok(text)
+}
+
+/// A scrape of an Envoy with jwt-authn after all has happened that is counted.
+async fn scrape_jwt_authn(stats_config: Value) -> Result<Scrape> {
+    let issuer = Issuer::start().await?;
+    issuer.answer(Answer::Status(503));
+    let upstream = Upstream::start().await?;
     let document = json!({
-        "providers": {
-            "corp": { "issuer": issuer.url(), "audiences": ["api"], "jwks": { "remote": remote } },
-            "opaque": { "issuer": "https://opaque.example.com", "audiences": ["api"], "introspection": introspection },
-        },
+        "providers": providers(&issuer),
         "rules": [
             { "match": { "path": { "prefix": "/opaque" } }, "require": { "provider": "opaque" } },
             { "match": { "path": { "prefix": "/new" } }, "require": { "provider": "corp" }, "enforce": "report" },
@@ -217,14 +342,11 @@ async fn scrape() -> Result<Scrape> {
     let listener = Listener::new(LISTENER).wasm(&WasmPlugin::new(filter(), &document));
     let config = EnvoyConfig::new(upstream.addr()).cluster("issuer", issuer.addr()).listener(listener);
     let bootstrap = config.bootstrap(Path::new("/dev/null"));
-    let bootstrap = with(bootstrap, json!({ "stats_config": production["stats_config"] }));
+    let bootstrap = with(bootstrap, json!({ "stats_config": stats_config }));
     let envoy = Envoy::start_bootstrap(&bootstrap, 1).await?;
-    let counted = async |name: &str| {
-        Ok(envoy.stats().await?.contains_key(&format!("wasmcustom.doorward.jwt_authn.{name}")))
-    };
-    eventually("a fetch has failed", async || counted("keys.corp.failed").await).await?;
+    counted(&envoy, "jwt_authn.keys.corp.failed").await?;
     issuer.answer(Answer::Keys);
-    eventually("keys are there", async || counted("keys.corp.age_seconds").await).await?;
+    counted(&envoy, "jwt_authn.keys.corp.age_seconds").await?;
 
     let valid = issuer.mint(&json!({}))?;
     let another = issuer.mint(&json!({ "sub": "bob" }))?;
@@ -242,45 +364,122 @@ async fn scrape() -> Result<Scrape> {
         let response = send(envoy.addr(LISTENER)?, &request).await?;
         ensure!(response.status == status, "expected {status}, but found {}", response.status);
     }
-    eventually("the last count is there", async || counted("reported.corp.audience_not_allowed").await)
-        .await?;
-    // Envoy shows a histogram a few seconds after its first value.
-    let times = "doorward_jwt_authn_verification_microseconds_bucket";
-    eventually("the histogram is there", async || {
-        Ok(send(envoy.admin(), &Request::get("/stats/prometheus")).await?.text().contains(times))
-    })
-    .await?;
-    let response = send(envoy.admin(), &Request::get("/stats/prometheus")).await?;
-    ensure!(response.status == 200, "expected 200, but found {}", response.status);
-    Ok(Scrape::parse(&response.text()))
+    counted(&envoy, "jwt_authn.reported.corp.audience_not_allowed").await?;
+    Ok(Scrape::parse(&scraped_with(&envoy, "doorward_jwt_authn_verification_microseconds").await?))
+}
+
+/// A scrape of an Envoy with scim-gateway, and of the store behind it, after all has happened that is counted.
+async fn scrape_scim(stats_config: Value) -> Result<Scrape> {
+    const TENANTS: [(&str, &str); 3] = [("acme", "entra"), ("globex", "rfc"), ("initech", "rfc")];
+    const EXPIRED: &str = "expired-0123456789abcdef";
+    let issuer = Issuer::start().await?;
+    issuer.answer(Answer::Status(503));
+    let store = ScimStore::start(Database::Sqlite, &TENANTS, json!({})).await?;
+    let mut setup = GatewaySetup::new(&TENANTS);
+    let token = |token: &str| json!({ "name": "token", "sha256": ScimGateway::sha256(token) });
+    let expired = with(token(EXPIRED), json!({ "name": "old", "expires": "2020-01-01T00:00:00Z" }));
+    setup.tenants["acme"]["tokens"] = json!([token(&ScimGateway::token("acme")), expired]);
+    setup.tenants["globex"]["jwt"] = json!({ "provider": "corp" });
+    setup.tenants["initech"]["jwt"] = json!({ "provider": "opaque" });
+    setup.document.insert("providers".to_owned(), providers(&issuer));
+    setup.document.insert("limits".to_owned(), json!({ "cached_tokens": 1 }));
+    setup.clusters.push(("issuer".to_owned(), issuer.addr()));
+    setup.stats_config = Some(stats_config);
+    let gateway = ScimGateway::start(store.addr(), &setup).await?;
+    counted(&gateway.envoy, "scim_gateway.keys.corp.failed").await?;
+    issuer.answer(Answer::Keys);
+    counted(&gateway.envoy, "scim_gateway.keys.corp.age_seconds").await?;
+
+    let call = |method: &str, tenant: &str, path: &str, token: &str| {
+        Request::new(method, format!("{}{path}", ScimGateway::path(tenant)))
+            .header("host", gateway.addr().to_string())
+            .bearer(token)
+    };
+    let acme = ScimGateway::token("acme");
+    let user = json!({ "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": "alice" });
+    let create = json!({ "method": "POST", "path": "/Users", "bulkId": "b", "data": user });
+    let bulk = json!({
+        "schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"], "Operations": [create],
+    });
+    let valid = issuer.mint(&json!({}))?;
+    let another = issuer.mint(&json!({ "sub": "bob" }))?;
+    let calls = [
+        (
+            call("POST", "acme", "/Bulk", &acme)
+                .header("content-type", "application/scim+json")
+                .body(bulk.to_string()),
+            200,
+        ),
+        (call("GET", "acme", "/ServiceProviderConfig", &acme), 200),
+        (call("GET", "acme", "/Users/none", &acme), 404),
+        (call("GET", "acme", "/Users", EXPIRED), 401),
+        (call("GET", "nobody", "/Users", &acme), 404),
+        (call("GET", "globex", "/Users", &valid), 200),
+        (call("GET", "globex", "/Users", &valid), 200),
+        (call("GET", "globex", "/Users", &another), 200),
+        (call("GET", "initech", "/Users", "opaque"), 503),
+    ];
+    for (request, status) in calls {
+        let response = send(gateway.addr(), &request).await?;
+        ensure!(response.status == status, "expected {status}, but found {response:?}");
+    }
+    // Past the gateway: who may, and a credential that is none.
+    let changes = Request::get("/scim/v2/changes");
+    for (token, status) in [(store.token("acme")?, 200), ("a.b.c".to_owned(), 401)] {
+        let response = send(store.addr(), &changes.clone().bearer(&token)).await?;
+        ensure!(response.status == status, "expected {status}, but found {response:?}");
+    }
+    counted(&gateway.envoy, "scim_gateway.refused.initech.introspection_unavailable").await?;
+    let envoy = scraped_with(&gateway.envoy, "doorward_scim_gateway_verification_microseconds").await?;
+    Ok(Scrape::parse(&(envoy + &scraped(store.admin(), "/metrics").await?)))
+}
+
+/// That dashboard and alerts speak of what is in the scrape, and the dashboard of all of it.
+fn expect_agreement(subject: &Subject, scrape: &Scrape) -> Result<()> {
+    let dashboard = subject.dashboard();
+    let variables = items(&dashboard, "/templating/list").iter();
+    let variables: BTreeSet<_> = variables.map(|variable| text(variable, "name")).collect();
+    let on_dashboard = expressions_of_dashboard(&dashboard);
+    let in_rules = expressions_of_rules(&yaml(subject.rules));
+    ensure!(on_dashboard.len() > 20 && in_rules.len() > 5, "expected panels and alerts");
+    let described = [describe(&on_dashboard)?, describe(&in_rules)?];
+    let all = on_dashboard.iter().chain(&in_rules).zip(described.iter().flatten());
+    let faults: Vec<_> =
+        all.flat_map(|(expression, found)| faults(expression, found, &variables, scrape)).collect();
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+
+    let shown = described[0].iter().flat_map(|found| items(found, "/selectors"));
+    let shown: BTreeSet<_> = shown.map(|selector| text(selector, "name")).collect();
+    let ours = scrape.families.iter().filter(|family| family.starts_with("doorward_"));
+    let ours: Vec<_> = ours.collect();
+    ensure!(ours.len() >= 6, "expected our metrics, but found {ours:?}");
+    let is_shown = |family: &str| {
+        ["", "_bucket", "_count", "_sum"].iter().any(|end| shown.contains(&*format!("{family}{end}")))
+    };
+    let missing: Vec<_> = ours.into_iter().filter(|family| !is_shown(family)).collect();
+    assert!(missing.is_empty(), "no panel shows {missing:?}");
+    Ok(())
 }
 
 #[test]
-fn dashboard_and_alerts_speak_of_what_envoy_shows_and_the_dashboard_of_all_of_it() {
+fn dashboard_and_alerts_of_jwt_authn_speak_of_what_envoy_shows_and_the_dashboard_of_all_of_it() {
     run(async {
-        let scrape = scrape().await?;
-        let dashboard = dashboard();
-        let variables = items(&dashboard, "/templating/list").iter();
-        let variables: BTreeSet<_> = variables.map(|variable| text(variable, "name")).collect();
-        let on_dashboard = expressions_of_dashboard(&dashboard);
-        let in_rules = expressions_of_rules(&yaml("prometheus-rules.yaml"));
-        ensure!(on_dashboard.len() > 20 && in_rules.len() > 5, "expected panels and alerts");
-        let described = [describe(&on_dashboard)?, describe(&in_rules)?];
-        let all = on_dashboard.iter().chain(&in_rules).zip(described.iter().flatten());
-        let faults: Vec<_> =
-            all.flat_map(|(expression, found)| faults(expression, found, &variables, &scrape)).collect();
-        assert!(faults.is_empty(), "{}", faults.join("\n"));
+        for file in ["jwt-authn.yaml", "doorward.yaml"] {
+            let scrape = scrape_jwt_authn(stats_config(file)?).await?;
+            expect_agreement(&JWT_AUTHN, &scrape).with_context(|| file.to_owned())?;
+        }
+        Ok(())
+    })
+    .unwrap();
+}
 
-        let shown = described[0].iter().flat_map(|found| items(found, "/selectors"));
-        let shown: BTreeSet<_> = shown.map(|selector| text(selector, "name")).collect();
-        let ours = scrape.families.iter().filter(|family| family.starts_with("doorward_"));
-        let ours: Vec<_> = ours.collect();
-        ensure!(ours.len() >= 6, "expected our metrics, but found {ours:?}");
-        let is_shown = |family: &str| {
-            ["", "_bucket", "_count", "_sum"].iter().any(|end| shown.contains(&*format!("{family}{end}")))
-        };
-        let missing: Vec<_> = ours.into_iter().filter(|family| !is_shown(family)).collect();
-        assert!(missing.is_empty(), "no panel shows {missing:?}");
+#[test]
+fn dashboard_and_alerts_of_scim_speak_of_what_envoy_and_the_store_show_and_the_dashboard_of_all_of_it() {
+    run(async {
+        for file in ["scim-gateway.yaml", "doorward.yaml"] {
+            let scrape = scrape_scim(stats_config(file)?).await?;
+            expect_agreement(&SCIM, &scrape).with_context(|| file.to_owned())?;
+        }
         Ok(())
     })
     .unwrap();
@@ -289,11 +488,17 @@ fn dashboard_and_alerts_speak_of_what_envoy_shows_and_the_dashboard_of_all_of_it
 #[test]
 fn what_is_not_there_is_found() {
     let scrape = Scrape::parse(
-        "# TYPE a counter\na{x=\"1\",y=\"p,q\"} 1\n# TYPE doorward_d counter\ndoorward_d{doorward_code=\"c\"} 2\nb{} 3\n",
+        "# TYPE a counter\na{x=\"1\",y=\"p,q\"} 1\n# TYPE doorward_d counter\ndoorward_d{doorward_code=\"c\"} 2\nb{} 3\n\
+         # HELP e Of all.\ne 4\ndoorward_store_f{route=\"/a/{id}\",status=\"200\"} 5\n\
+         doorward_scim_gateway_g{doorward_code=\"c\",doorward_outcome=\"done\"} 6\n",
     );
-    let cases: [(&str, &[&str], &[&str]); 12] = [
+    let cases: [(&str, &[&str], &[&str]); 17] = [
         ("sum by (x) (rate(a{y=~\"$v\"}[5m]))", &["x"], &[]),
         ("b{job=\"j\"} / on (instance) b", &["instance"], &[]),
+        ("e == 0 and on (job, instance) up{job=\"j\"}", &["job"], &[]),
+        ("a{y=\"p,q\"} / a{y!=\"p\"}", &[], &["y is never p"]),
+        ("doorward_store_f{status=~\"500|5000\"}", &[], &["status is never 5000"]),
+        ("sum by (x) (e)", &["x"], &["no label x", "the result has no label x"]),
         ("sum(", &[], &["unclosed left parenthesis"]),
         ("c", &[], &["no metric c"]),
         ("a offset 5m unless rate(c[1m])", &[], &["no metric c"]),
@@ -306,7 +511,12 @@ fn what_is_not_there_is_found() {
         (
             "doorward_d{doorward_code=~\"token_expired|token_old\"}",
             &[],
-            &["no denial has the code token_old"],
+            &["doorward_code is never token_old"],
+        ),
+        (
+            "doorward_scim_gateway_g{doorward_code=\"store_failed\",doorward_outcome!=\"lost\"}",
+            &[],
+            &["doorward_outcome is never lost"],
         ),
     ];
     let expressions = cases.map(|(text, wanted, _)| Expression {
@@ -324,8 +534,14 @@ fn what_is_not_there_is_found() {
 
 #[test]
 fn every_alert_says_how_bad_it_is_and_what_to_do() {
-    let (file, readme, cases) =
-        (yaml("prometheus-rules.yaml"), read("README.md"), yaml("prometheus-rules.test.yaml"));
+    for subject in &SUBJECTS {
+        expect_said(subject);
+    }
+}
+
+fn expect_said(subject: &Subject) {
+    let (file, readme, cases) = (yaml(subject.rules), read("README.md"), yaml(subject.cases));
+    assert_eq!(cases["rule_files"], json!([subject.rules]));
     let cases: Vec<_> =
         items(&cases, "/tests").iter().flat_map(|case| items(case, "/alert_rule_test")).collect();
     assert_eq!(names(&file), ["groups"]);
@@ -356,9 +572,31 @@ fn every_alert_says_how_bad_it_is_and_what_to_do() {
     }
 }
 
+/// Alertmanager takes what is the same for one; of the same name and not the same, one would be explained by the other's words.
+#[test]
+fn an_alert_that_is_in_two_files_is_the_same() {
+    let [one, other] = SUBJECTS.map(|subject| yaml(subject.rules));
+    let mut twice = 0;
+    for rule in rules(&one) {
+        for found in rules(&other).into_iter().filter(|found| found["alert"] == rule["alert"]) {
+            assert_eq!(found, rule);
+            twice += 1;
+        }
+    }
+    assert_eq!(twice, 1, "expected DoorwardVmFailing in both");
+}
+
 #[test]
 fn every_panel_is_described_and_none_lies_on_another() {
-    let (dashboard, readme) = (dashboard(), read("README.md"));
+    for subject in &SUBJECTS {
+        expect_described(subject);
+    }
+    let [one, other] = SUBJECTS.map(|subject| subject.dashboard());
+    assert!(one["uid"] != other["uid"] && one["title"] != other["title"]);
+}
+
+fn expect_described(subject: &Subject) {
+    let (dashboard, readme) = (subject.dashboard(), subject.panels());
     let (mut ids, mut titles, mut taken) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for panel in panels(&dashboard) {
         let title = text(panel, "title");
@@ -395,9 +633,8 @@ fn names(value: &Value) -> Vec<&str> {
 /// With Prometheus' own tool, where it is installed.
 #[test]
 fn promtool_accepts_the_rules_and_their_cases() {
-    for arguments in
-        [["check", "rules", "prometheus-rules.yaml"], ["test", "rules", "prometheus-rules.test.yaml"]]
-    {
+    let arguments = |subject: &Subject| [["check", "rules", subject.rules], ["test", "rules", subject.cases]];
+    for arguments in SUBJECTS.iter().flat_map(arguments) {
         let run = Command::new("promtool").args(arguments).current_dir(path("")).output();
         let Ok(run) = run else {
             // Past the harness, which shows nothing of a test that passes.

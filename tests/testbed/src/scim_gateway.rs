@@ -34,6 +34,8 @@ pub struct GatewaySetup {
     pub transport_socket: Option<Value>,
     /// Envoy's worker threads.
     pub workers: u32,
+    /// `stats_config` of another file of `envoy/`.
+    pub stats_config: Option<Value>,
 }
 
 impl GatewaySetup {
@@ -49,6 +51,7 @@ impl GatewaySetup {
             clusters: Vec::new(),
             transport_socket: None,
             workers: 1,
+            stats_config: None,
         }
     }
 
@@ -105,6 +108,9 @@ fn file(store: SocketAddr, addr: SocketAddr, setup: &GatewaySetup) -> Result<Val
     let text = fs::read_to_string(&path).with_context(|| format!("expected {}", path.display()))?;
     let mut file: Value = serde_saphyr::from_str(&text).context("expected YAML")?;
     *at(&mut file, "/admin/address")? = socket_address(port::loopback(0));
+    if let Some(stats_config) = &setup.stats_config {
+        *at(&mut file, "/stats_config")? = stats_config.clone();
+    }
     let listener = at(&mut file, "/static_resources/listeners/0")?;
     *at(listener, "/address")? = socket_address(addr);
     if let (Some(socket), Some(chain)) =

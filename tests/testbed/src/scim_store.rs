@@ -33,6 +33,7 @@ pub enum Database {
 pub struct ScimStore {
     database: String,
     addr: SocketAddr,
+    admin: SocketAddr,
     configuration: PathBuf,
     folder: PathBuf,
     process: Process,
@@ -67,9 +68,9 @@ impl ScimStore {
         }
         let configuration = folder.join("store.json");
         fs::write(&configuration, document.to_string()).context("expected to write the configuration")?;
-        let addr = port::loopback(port::free()?);
-        let process = spawn(&database, addr, &configuration, &folder)?;
-        let store = Self { database, addr, configuration, folder, process, _server: server };
+        let [addr, admin] = [port::loopback(port::free()?), port::loopback(port::free()?)];
+        let process = spawn(&database, addr, admin, &configuration, &folder)?;
+        let store = Self { database, addr, admin, configuration, folder, process, _server: server };
         store.ready().await?;
         Ok(store)
     }
@@ -85,7 +86,7 @@ impl ScimStore {
     /// As for [`Self::start`].
     pub async fn restart(&mut self) -> Result<()> {
         self.process.stop();
-        self.process = spawn(&self.database, self.addr, &self.configuration, &self.folder)?;
+        self.process = spawn(&self.database, self.addr, self.admin, &self.configuration, &self.folder)?;
         self.ready().await
     }
 
@@ -100,6 +101,11 @@ impl ScimStore {
     /// Its address.
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Where it listens to operators.
+    pub fn admin(&self) -> SocketAddr {
+        self.admin
     }
 
     /// Its base URL, for those who come directly.
@@ -135,8 +141,13 @@ impl ScimStore {
     }
 }
 
-fn spawn(database: &str, addr: SocketAddr, configuration: &Path, folder: &Path) -> Result<Process> {
-    let admin = port::loopback(port::free()?);
+fn spawn(
+    database: &str,
+    addr: SocketAddr,
+    admin: SocketAddr,
+    configuration: &Path,
+    folder: &Path,
+) -> Result<Process> {
     let mut store = Command::new(folder::dist().join("doorward"));
     store.args(["store", "--db", database, "--config"]).arg(configuration);
     store.args(["--listen", &addr.to_string(), "--admin", &admin.to_string()]);
