@@ -119,8 +119,8 @@ pub struct ServiceProviderConfig {
     pub sort: bool,
     /// Whether resources have versions.
     pub etag: bool,
-    /// How many resources a page has.
-    pub pages: PageLimits,
+    /// How many resources a page has; none if nothing is said of pages (RFC 9865), for clients that do not know the attribute.
+    pub pages: Option<PageLimits>,
     /// How long a cursor is good; none if there are no cursors.
     pub cursor_timeout: Option<Duration>,
     /// How clients prove who they are.
@@ -173,14 +173,17 @@ impl AuthenticationScheme {
 impl ServiceProviderConfig {
     fn to_json(&self) -> Map<String, Json> {
         let limits = self.bulk.unwrap_or(BulkLimits { max_operations: 0, max_payload_size: 0 });
-        let mut pagination = json!({
-            "index": true,
-            "cursor": self.cursor_timeout.is_some(),
-            "defaultPaginationMethod": "index",
-            "defaultPageSize": self.pages.default_count,
-            "maxPageSize": self.pages.max_count,
+        let pagination = self.pages.map(|pages| {
+            let mut pagination = json!({
+                "index": true,
+                "cursor": self.cursor_timeout.is_some(),
+                "defaultPaginationMethod": "index",
+                "defaultPageSize": pages.default_count,
+                "maxPageSize": pages.max_count,
+            });
+            set(&mut pagination, "cursorTimeout", self.cursor_timeout.map(|timeout| timeout.as_secs()));
+            pagination
         });
-        set(&mut pagination, "cursorTimeout", self.cursor_timeout.map(|timeout| timeout.as_secs()));
         let schemes: Vec<Json> =
             self.authentication_schemes.iter().map(AuthenticationScheme::to_json).collect();
         let mut config = json!({
@@ -194,9 +197,9 @@ impl ServiceProviderConfig {
             "changePassword": {"supported": self.change_password},
             "sort": {"supported": self.sort},
             "etag": {"supported": self.etag},
-            "pagination": pagination,
             "authenticationSchemes": schemes,
         });
+        set(&mut config, "pagination", pagination);
         set(&mut config, "documentationUri", self.documentation_uri.as_deref());
         members(&config)
     }
@@ -225,7 +228,7 @@ mod tests {
             change_password: false,
             sort: true,
             etag: true,
-            pages: PageLimits { default_count: 50, max_count: 200 },
+            pages: Some(PageLimits { default_count: 50, max_count: 200 }),
             cursor_timeout: Some(Duration::from_secs(3600)),
             authentication_schemes: vec![AuthenticationScheme::bearer_token()],
         }
@@ -308,6 +311,8 @@ mod tests {
             (&json["pagination"]["cursor"], json["pagination"].get("cursorTimeout")),
             (&json!(false), None)
         );
+        let silent = discovery.service_provider_config(&ServiceProviderConfig { pages: None, ..config() });
+        assert_eq!((silent.get("pagination"), &silent["filter"]["maxResults"]), (None, &json!(200)));
     }
 
     #[test]

@@ -23,7 +23,12 @@ struct Bed {
 
 impl Bed {
     async fn start() -> Result<Self> {
-        let store = ScimStore::start(Database::Sqlite, &TENANTS, json!({})).await?;
+        Self::start_with(json!({})).await
+    }
+
+    /// With changes to the store's configuration.
+    async fn start_with(changes: Value) -> Result<Self> {
+        let store = ScimStore::start(Database::Sqlite, &TENANTS, changes).await?;
         let token = store.token("acme")?;
         let gateway = ScimGateway::start(store.addr(), &GatewaySetup::new(&TENANTS)).await?;
         Ok(Self { store, token, gateway })
@@ -640,16 +645,29 @@ impl Drop for Canaille {
     }
 }
 
+/// What `pages.announce` is for: scim2-models before 0.10 refuses a service that says how it pages (RFC 9865), and nothing else about
+/// this one.
 #[test]
-fn canaille_provisions_users_and_groups() {
+fn canaille_refuses_a_service_that_announces_pages() {
     run(async {
         let bed = Bed::start().await?;
         let mut canaille = Canaille::start(bed.client(canaille("provision_canaille.py")))?;
-        // scim2-models before 0.10 refuses a service that says how it pages (RFC 9865), and nothing else about this one.
         let refused = canaille.next("refused")?;
         let known =
             "1 validation error for ServiceProviderConfig\npagination\n  Extra inputs are not permitted";
         ensure!(refused.as_str().is_some_and(|refused| refused.starts_with(known)), "{refused}");
+        assert_eq!(canaille.next("supported")?, json!(false), "{}", canaille.said());
+        Ok(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn canaille_provisions_users_and_groups() {
+    run(async {
+        let bed = Bed::start_with(json!({ "pages": { "announce": false } })).await?;
+        let mut canaille = Canaille::start(bed.client(canaille("provision_canaille.py")))?;
+        assert_eq!(canaille.next("refused")?, Value::Null, "{}", canaille.said());
         assert_eq!(canaille.next("supported")?, json!(true), "{}", canaille.said());
 
         let alice = canaille.next("created")?;

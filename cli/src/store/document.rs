@@ -20,7 +20,7 @@
 //!   wait: 5s
 //!   rate: { requests_per_second: 2000, burst: 10000 }  # of each tenant; null: any
 //!   drain: 30s                   # for requests to end after SIGTERM
-//! pages: { default: 100, max: 1000 }  # resources
+//! pages: { default: 100, max: 1000, announce: true }  # resources; announce: in ServiceProviderConfig (RFC 9865)
 //! bulk: { max_operations: 1000, max_payload_size: 1048576 }
 //! cursor_timeout: 1h
 //! unknown_attributes: refuse     # or drop
@@ -126,6 +126,7 @@ struct Limits {
 struct Pages {
     default: Option<NonZeroUsize>,
     max: Option<NonZeroUsize>,
+    announce: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -224,6 +225,7 @@ impl Document {
         if default_count > max_count {
             return Err(format!("pages.default: expected at most {max_count}, which is pages.max"));
         }
+        set(&mut settings.announce_pages, self.pages.announce);
         set(&mut settings.bulk.max_operations, self.bulk.max_operations.map(NonZeroUsize::get));
         set(&mut settings.bulk.max_payload_size, self.bulk.max_payload_size.map(NonZeroUsize::get));
         set(&mut settings.cursor_timeout, self.cursor_timeout);
@@ -433,12 +435,13 @@ mod tests {
             |document: Json| Document::from_json(&document).unwrap().settings(&Catalog::built_in().unwrap());
         assert_eq!(format!("{:?}", settings(json!({})).unwrap()), format!("{:?}", Settings::default()));
         let found = settings(json!({
-            "pages": { "default": 2, "max": 3 }, "bulk": { "max_operations": 4, "max_payload_size": 5 },
+            "pages": { "default": 2, "max": 3, "announce": false }, "bulk": { "max_operations": 4, "max_payload_size": 5 },
             "cursor_timeout": "6s", "unknown_attributes": "drop", "idempotency": "7s",
             "audit": { "values": ["active", "name.familyName", "members"] }
         }));
-        let Settings { pages, bulk, cursor_timeout, unknown, recorded, idempotency } = found.unwrap();
-        assert_eq!((pages.default_count, pages.max_count), (2, 3));
+        let Settings { pages, announce_pages, bulk, cursor_timeout, unknown, recorded, idempotency } =
+            found.unwrap();
+        assert_eq!((pages.default_count, pages.max_count, announce_pages), (2, 3, false));
         assert_eq!((bulk.max_operations, bulk.max_payload_size), (4, 5));
         assert_eq!((cursor_timeout.as_secs(), idempotency.as_secs()), (6, 7));
         assert_eq!(unknown, Unknown::Dropped);

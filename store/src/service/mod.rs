@@ -36,6 +36,8 @@ use view::View;
 pub struct Settings {
     /// How many resources a page has.
     pub pages: PageLimits,
+    /// Whether `ServiceProviderConfig` says so (RFC 9865). There are clients that refuse a service for an attribute they do not know.
+    pub announce_pages: bool,
     /// How much a Bulk request may hold.
     pub bulk: BulkLimits,
     /// How long a cursor is good.
@@ -53,6 +55,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             pages: PageLimits { default_count: 100, max_count: 1_000 },
+            announce_pages: true,
             bulk: BulkLimits { max_operations: 1_000, max_payload_size: 1 << 20 },
             cursor_timeout: Duration::from_secs(3_600),
             unknown: Unknown::Refused,
@@ -189,7 +192,7 @@ impl<D: Database> Service<D> {
                 change_password: false,
                 sort: true,
                 etag: true,
-                pages: self.settings.pages,
+                pages: self.settings.announce_pages.then_some(self.settings.pages),
                 cursor_timeout: Some(self.settings.cursor_timeout),
                 authentication_schemes: vec![AuthenticationScheme::bearer_token()],
             })),

@@ -275,6 +275,23 @@ fn pages_are_as_long_as_the_service_allows() {
 }
 
 #[test]
+fn pages_are_announced_unless_that_is_turned_off() {
+    on_each(async |kind| {
+        for announce_pages in [true, false] {
+            let lab = Lab::with(kind, Profile::Rfc, Settings { announce_pages, ..Settings::default() }).await;
+            let config = lab.get("/ServiceProviderConfig").await.is(200);
+            assert_eq!(config.body["pagination"]["cursor"] == true, announce_pages, "{config:?}");
+            assert_eq!(config.body.get("pagination").is_some(), announce_pages, "{config:?}");
+            // A cursor is given either way.
+            lab.user("one").await;
+            lab.user("two").await;
+            let page = lab.get("/Users?cursor&count=1").await.is(200);
+            assert!(page.body["nextCursor"].is_string(), "{page:?}");
+        }
+    });
+}
+
+#[test]
 fn what_is_shown_is_chosen() {
     on_each(async |kind| {
         let lab = Lab::with(kind, Profile::Rfc, Settings::default()).await;

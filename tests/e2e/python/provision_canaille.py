@@ -6,7 +6,6 @@ import datetime
 import json
 import sys
 
-import scim2_models
 from canaille import create_app
 from canaille.app import models
 from canaille.backends import Backend
@@ -107,9 +106,6 @@ def main():
         client = new_client(app.backend, base, token)
         input()
         print(json.dumps(["refused", refusal(base, token)]), flush=True)
-        # scim2-models before 0.10 takes no attribute that it does not know, such as `pagination` of RFC 9865. From here on it does.
-        scim2_models.ServiceProviderConfig.model_config["extra"] = "ignore"
-        scim2_models.ServiceProviderConfig.model_rebuild(force=True)
         input()
         print(json.dumps(["supported", initiate_scim_client(client) is not None]), flush=True)
         steps = phases(app.backend)
