@@ -2,9 +2,10 @@
 
 use super::call::Call;
 use super::policy::GatewayPolicy;
-use super::refusal::{Reason, Refusal};
+use super::refusal::{RETRY_AFTER, Reason, Refusal};
 use crate::http::{HeaderField, HeaderMutation};
 use crate::scim::ScimError;
+use std::time::Duration;
 
 /// What becomes of a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,7 +48,9 @@ impl GatewayPolicy {
             // The client's token was good, or it needed none: that the gateway's credential was not is none of its business.
             Some(401 | 403) => return Answer::Replace(Refusal::new(Reason::StoreDisagrees)),
             Some(400..) if is_scim => {}
-            Some(status @ 400..) => return Answer::Replace(in_words(status)),
+            Some(status @ 400..) => {
+                return Answer::Replace(in_words(status, value(b"retry-after").and_then(seconds)));
+            }
             Some(_) => {}
         }
         let base = call.tenant.and_then(|id| self.tenant(id)).map_or("", |tenant| tenant.base_url.as_str());
@@ -70,19 +73,27 @@ impl GatewayPolicy {
     }
 }
 
-/// An error that is not SCIM's, as one of it: of the proxy in front of the store, most of the time.
-fn in_words(status: u16) -> Refusal {
+/// An error that is not SCIM's, as one of it: of the proxy in front of the store, most of the time. `wait` is what it says of when to
+/// come again.
+fn in_words(status: u16, wait: Option<Duration>) -> Refusal {
     match status {
         // No connection, a reset, a timeout, an open circuit: it may be there again soon.
         408 | 502..=504 => Refusal::new(Reason::StoreUnavailable),
         413 => Refusal::new(Reason::BodyTooLarge),
-        429 => Refusal::new(Reason::RateLimited),
+        429 => Refusal::limited(wait.unwrap_or(RETRY_AFTER)),
         500.. => Refusal::new(Reason::StoreFailed),
         status => Refusal {
             error: ScimError::new(status, "the request was not accepted"),
             ..Refusal::new(Reason::StoreFailed)
         },
     }
+}
+
+/// The whole seconds of a `Retry-After`; a date is none.
+fn seconds(text: &[u8]) -> Option<Duration> {
+    let is_number = text.iter().all(u8::is_ascii_digit);
+    let text = std::str::from_utf8(text).ok().filter(|_| is_number)?;
+    text.parse().ok().map(Duration::from_secs)
 }
 
 fn status(text: &[u8]) -> Option<u16> {

@@ -82,8 +82,8 @@ pub struct Refusal {
     pub headers: Vec<(&'static str, String)>,
 }
 
-/// How long a store that is gone may need, in seconds.
-const RETRY_AFTER: &str = "1";
+/// How long a store that is gone, or has too much to do, may need.
+pub(super) const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 impl Refusal {
     /// A reason that says all there is to say.
@@ -112,7 +112,7 @@ impl Refusal {
         }
         if reason == Reason::StoreUnavailable {
             // Without it there are clients that take 503 for final.
-            refusal.headers.push(("retry-after", RETRY_AFTER.to_owned()));
+            refusal.headers.push(("retry-after", retry_after(RETRY_AFTER).to_string()));
         }
         refusal
     }

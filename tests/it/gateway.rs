@@ -547,6 +547,7 @@ fn answers_show_nothing_internal() {
         ("502", Reason::StoreUnavailable, 503),
         ("500", Reason::StoreFailed, 502),
         ("413", Reason::BodyTooLarge, 413),
+        ("429", Reason::RateLimited, 429),
         ("404", Reason::StoreFailed, 404),
         ("", Reason::StoreFailed, 502),
         ("100", Reason::StoreFailed, 502),
@@ -556,8 +557,26 @@ fn answers_show_nothing_internal() {
         };
         assert_eq!((refusal.reason, refusal.status()), (reason, expected), "{status}");
         let has_retry = refusal.headers.iter().any(|(name, _)| *name == "retry-after");
-        assert_eq!(has_retry, expected == 503, "{status}");
+        assert_eq!(has_retry, [429, 503].contains(&expected), "{status}");
     }
+    // When to come again is for whoever has too much to do to say, if it does so in whole seconds.
+    for (said, expected) in [
+        ("30", "30"),
+        ("0", "1"),
+        ("", "1"),
+        ("1.5", "1"),
+        ("+30", "1"),
+        ("-30", "1"),
+        ("Sun, 22 Nov 2026 13:00:00 GMT", "1"),
+        ("99999999999999999999", "1"),
+    ] {
+        let Answer::Replace(refusal) = answer(&[(":status", "429"), ("Retry-After", said)]) else {
+            panic!("{said}")
+        };
+        assert_eq!(refusal.headers, [("retry-after", expected.to_owned())], "{said:?}");
+    }
+    // The store says it in SCIM.
+    assert_eq!(answer(&[(":status", "429"), scim, ("retry-after", "7")]), Answer::Pass(vec![]));
     // The client's token was good: that the gateway's is not is none of its business.
     for status in ["401", "403"] {
         let Answer::Replace(refusal) = answer(&[(":status", status), scim]) else { panic!("{status}") };

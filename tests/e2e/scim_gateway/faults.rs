@@ -378,6 +378,7 @@ fn what_a_broken_store_says_is_told_in_scim() {
             ("HTTP/1.1 404 Not Found\r\ncontent-length: 6\r\n\r\nsecret", 404),
             ("HTTP/1.1 413 Payload Too Large\r\nconnection: close\r\n\r\nsecret", 413),
             ("HTTP/1.1 429 Too Many Requests\r\ncontent-length: 0\r\n\r\n", 429),
+            ("HTTP/1.1 429 Too Many Requests\r\nretry-after: 30\r\ncontent-length: 6\r\n\r\nsecret", 429),
             ("HTTP/1.1 599 Secret\r\ncontent-length: 0\r\n\r\n", 502),
             ("HTTP/1.1 500 Internal Server Error\r\ncontent-length: 9\r\n\r\nsecret", 502),
         ] {
@@ -385,6 +386,8 @@ fn what_a_broken_store_says_is_told_in_scim() {
             let response = send(gateway.addr(), &request).await?;
             let (found, detail) = scim_error(&response).with_context(|| said.to_owned())?;
             assert_eq!(found, status, "{said} {detail}");
+            let wait = [429, 503].contains(&status).then(|| if said.contains("30") { "30" } else { "1" });
+            assert_eq!(response.header("retry-after").as_deref(), wait, "{said}");
             ensure!(!format!("{response:?}{}", response.text()).contains("secret"), "{said} {response:?}");
         }
         let head = "HTTP/1.1 200 OK\r\ncontent-type: application/scim+json\r\nserver: secret/1.0\r\nset-cookie: secret=1\r\nx-powered-by: secret\r\nlocation: http://secret:8787/scim/v2/Users/1\r\nx-envoy-upstream-service-time: 7\r\netag: W/\"1\"\r\ncontent-length: 2\r\n\r\n{}";
