@@ -1,22 +1,32 @@
-//! `envoy/istio-wasmplugin.yaml` in a real Envoy. There is no Istio here: what istiod and its agent make of the resources is done
-//! by hand, as in istio/istio, `pilot/pkg/model/extensions.go` and `pkg/wasm`.
+//! `envoy/istio-wasmplugin.yaml` and `envoy/istio-scim-gateway.yaml` in a real Envoy. There is no Istio here: what istiod and its agent
+//! make of the resources is done by hand, as in istio/istio, `pilot/pkg/model/extensions.go` and `pkg/wasm`.
 
 use crate::configuration::{PROVIDER, TlsFronts};
-use crate::support::{LISTENER, code, eventually, expect_denials, identity, output, python, with};
+use crate::support::{
+    LISTENER, code, eventually, expect_denials, expect_healthy, identity, output, python, with,
+};
 use anyhow::{Context, Result, ensure};
 use doorward_testbed::{
-    Algorithm, Envoy, EnvoyConfig, Issuer, Listener, Request, Seen, Upstream, folder, run, send,
+    Algorithm, Database, Envoy, EnvoyConfig, GATEWAY_KEY, Issuer, Listener, Request, ScimGateway, ScimStore,
+    Seen, Upstream, folder, run, send,
 };
 use serde_json::{Value, json};
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+
+/// For jwt-authn.
+const WASM_PLUGIN: &str = "istio-wasmplugin.yaml";
+
+/// For scim-gateway.
+const SCIM_GATEWAY: &str = "istio-scim-gateway.yaml";
 
 /// The resources of the file, by kind.
 struct Resources(Vec<Value>);
 
 impl Resources {
-    fn read() -> Result<Self> {
-        let text = fs::read_to_string(folder::root().join("envoy/istio-wasmplugin.yaml"))?;
+    fn read(file: &str) -> Result<Self> {
+        let text = fs::read_to_string(folder::root().join("envoy").join(file))?;
         Ok(Self(serde_saphyr::from_multiple(&text)?))
     }
 
@@ -27,12 +37,17 @@ impl Resources {
         Ok(resource)
     }
 
-    /// What the EnvoyFilter merges into Envoy's configuration there.
+    /// What the EnvoyFilter puts into Envoy's configuration there.
     fn patch(&self, apply_to: &str) -> Result<&Value> {
         let patches = self.get("EnvoyFilter")?["spec"]["configPatches"].as_array();
         let mut patches = patches.into_iter().flatten().filter(|patch| patch["applyTo"] == apply_to);
         let patch = &patches.next().with_context(|| format!("expected a patch of {apply_to}"))?["patch"];
-        ensure!(patch["operation"] == "MERGE", "expected MERGE, but found {patch}");
+        let operation = match apply_to {
+            "EXTENSION_CONFIG" => "ADD",
+            "HTTP_FILTER" => "INSERT_FIRST",
+            _ => "MERGE",
+        };
+        ensure!(patch["operation"] == operation, "expected {operation}, but found {patch}");
         Ok(&patch["value"])
     }
 
@@ -61,6 +76,38 @@ impl Resources {
         });
         let typed = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
         Ok(json!({ "name": name, "typed_config": { "@type": typed, "config": config } }))
+    }
+
+    /// A listener with this filter before all others, and the fields that the EnvoyFilter merges into its connection manager.
+    fn listener(&self, filter: Value) -> Result<Listener> {
+        let manager = self.patch("NETWORK_FILTER")?["typed_config"].as_object().context("expected fields")?;
+        let listener = Listener::new(LISTENER).http_filter(filter);
+        Ok(manager
+            .iter()
+            .fold(listener, |listener, (field, value)| listener.connection_manager(field, value.clone())))
+    }
+
+    /// The filter's configuration as the agent hands it to Envoy: with the module where it has put it. The key and the token of the
+    /// tenant `acme` are of this test.
+    fn extension(&self, module: &Path) -> Result<Value> {
+        let mut extension = self.patch("EXTENSION_CONFIG")?.clone();
+        extension["@type"] = "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig".into();
+        let config = &mut extension["typed_config"]["config"];
+        let code = &mut config["vm_config"]["code"];
+        let uri = &code["remote"]["http_uri"]["uri"];
+        ensure!(
+            *uri == "oci://registry.example.com/doorward/scim-gateway@sha256:DIGEST"
+                && code["remote"]["sha256"] == "nil",
+            "expected an image by its digest alone, but found {code}"
+        );
+        *code = json!({ "local": { "filename": module } });
+        let value = &mut config["configuration"]["value"];
+        let mut document: Value = serde_json::from_str(value.as_str().context("expected a document")?)?;
+        document["scim"]["store"]["key"]["secret"] = GATEWAY_KEY.into();
+        let token = ScimGateway::sha256(&ScimGateway::token("acme"));
+        document["scim"]["tenants"]["acme"]["tokens"] = json!([{ "name": "entra-2026", "sha256": token }]);
+        *value = document.to_string().into();
+        Ok(extension)
     }
 
     /// The name of the cluster that istiod makes of the ServiceEntry.
@@ -94,8 +141,8 @@ impl Resources {
 }
 
 /// The module of the image that `cargo xtask package` writes.
-fn module() -> Result<PathBuf> {
-    let layout = folder::dist().join("oci/jwt-authn");
+fn module(filter: &str) -> Result<PathBuf> {
+    let layout = folder::dist().join("oci").join(filter);
     ensure!(layout.is_dir(), "expected {}: run `cargo xtask package`", layout.display());
     let module = folder::scratch("image")?.join("module.wasm");
     output(python("oci_module.py").arg(&layout).arg(&module))?;
@@ -105,12 +152,7 @@ fn module() -> Result<PathBuf> {
 /// An Envoy like a gateway of Istio's with these resources.
 async fn gateway(resources: &Resources, upstream: &Upstream, tls: &TlsFronts, front: &str) -> Result<Envoy> {
     let cluster = resources.cluster()?;
-    let mut listener = Listener::new(LISTENER).http_filter(resources.filter(&module()?)?);
-    let manager =
-        resources.patch("NETWORK_FILTER")?["typed_config"].as_object().context("expected fields")?;
-    for (field, value) in manager {
-        listener = listener.connection_manager(field, value.clone());
-    }
+    let listener = resources.listener(resources.filter(&module("jwt-authn")?)?)?;
     let config =
         EnvoyConfig::new(upstream.addr()).cluster(&cluster, tls.envoy.addr(front)?).listener(listener);
     let mut bootstrap = with(config.bootstrap(Path::new("/dev/null")), resources.patch("BOOTSTRAP")?.clone());
@@ -123,7 +165,7 @@ async fn gateway(resources: &Resources, upstream: &Upstream, tls: &TlsFronts, fr
 #[test]
 fn istio_wasmplugin_yaml_protects_a_gateway() {
     run(async {
-        let resources = Resources::read()?;
+        let resources = Resources::read(WASM_PLUGIN)?;
         let (issuer, upstream) = (Issuer::start().await?, Upstream::start().await?);
         let tls = TlsFronts::start(&issuer).await?;
         let envoy = gateway(&resources, &upstream, &tls, "provider").await?;
@@ -174,7 +216,7 @@ fn istio_wasmplugin_yaml_protects_a_gateway() {
 #[test]
 fn istio_wasmplugin_yaml_takes_keys_from_the_provider_only() {
     run(async {
-        let resources = Resources::read()?;
+        let resources = Resources::read(WASM_PLUGIN)?;
         let (issuer, upstream) = (Issuer::start().await?, Upstream::start().await?);
         let tls = TlsFronts::start(&issuer).await?;
         for front in ["other", "stranger"] {
@@ -192,7 +234,7 @@ fn istio_wasmplugin_yaml_takes_keys_from_the_provider_only() {
 
 #[test]
 fn istio_and_envoy_are_configured_alike() {
-    let resources = Resources::read().unwrap();
+    let resources = Resources::read(WASM_PLUGIN).unwrap();
     let text = fs::read_to_string(folder::root().join("envoy/jwt-authn.yaml")).unwrap();
     let envoy: Value = serde_saphyr::from_str(&text).unwrap();
     let manager =
@@ -214,4 +256,121 @@ fn istio_and_envoy_are_configured_alike() {
         assert_eq!(resource["metadata"]["namespace"], "istio-system", "{}", resource["kind"]);
     }
     assert_eq!((&spec["phase"], &spec["imagePullPolicy"]), (&json!("AUTHN"), &json!("IfNotPresent")));
+}
+
+const SCIM: &str = "scim.example.com";
+
+/// An Envoy like a gateway of Istio's with the filter for SCIM, whose configuration comes when it is discovered: from istiod by way of
+/// the agent there, from the file `discovered` here.
+fn discovering(resources: &Resources, store: SocketAddr, discovered: &Path) -> Result<Value> {
+    let mut filter = resources.patch("HTTP_FILTER")?.clone();
+    let source = filter["config_discovery"]["config_source"].as_object_mut().context("expected a source")?;
+    ensure!(source.remove("ads") == Some(json!({})), "expected istiod, but found {source:?}");
+    source.insert("path_config_source".to_owned(), json!({ "path": discovered }));
+    let config = EnvoyConfig::new(store).listener(resources.listener(filter)?);
+    let mut bootstrap = with(config.bootstrap(Path::new("/dev/null")), resources.patch("BOOTSTRAP")?.clone());
+    let listener = &mut bootstrap["static_resources"]["listeners"][0];
+    *listener = with(listener.take(), resources.patch("LISTENER")?.clone());
+    Ok(bootstrap)
+}
+
+/// What is discovered, at once and whole.
+fn discover(discovered: &Path, extensions: &[Value]) -> Result<()> {
+    let written = discovered.with_extension("new");
+    fs::write(&written, json!({ "resources": extensions }).to_string())?;
+    Ok(fs::rename(&written, discovered)?)
+}
+
+#[test]
+fn istio_scim_gateway_yaml_forwards_provisioning_to_the_store() {
+    run(async {
+        let resources = Resources::read(SCIM_GATEWAY)?;
+        let store = ScimStore::start(Database::Sqlite, &[("acme", "entra")], json!({})).await?;
+        let discovered = folder::scratch("discovered")?.join("extensions.json");
+        discover(&discovered, &[resources.extension(&module("scim-gateway")?)?])?;
+        let bootstrap = discovering(&resources, store.addr(), &discovered)?;
+        let envoy = Envoy::start_bootstrap(&bootstrap, 2).await?;
+        let addr = envoy.addr(LISTENER)?;
+        let call = |method: &str, path: &str| {
+            let target = format!("{}{path}", ScimGateway::path("acme"));
+            Request::new(method, target).header("host", SCIM)
+        };
+        let known = |method: &str, path: &str| call(method, path).bearer(&ScimGateway::token("acme"));
+        let scim = |request: Request, body: &Value| {
+            request.header("content-type", "application/scim+json").body(body.to_string())
+        };
+        // As the file says: without a token, a SCIM error.
+        let refused = send(addr, &call("GET", "/Users")).await?;
+        assert_eq!(refused.status, 401, "{}\n{}", refused.text(), envoy.log());
+        assert_eq!(refused.header("content-type").as_deref(), Some("application/scim+json"));
+        // A body: the filter holds the head until it has it.
+        let alice = json!({
+            "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],
+            "userName": "alice@example.com",
+            "active": "True",
+        });
+        let created = send(addr, &scim(known("POST", "/Users"), &alice)).await?;
+        assert_eq!(created.status, 201, "{}\n{}", created.text(), envoy.log());
+        let id = created.json()?["id"].as_str().context("expected an id")?.to_owned();
+        let location = format!("https://{SCIM}{}/Users/{id}", ScimGateway::path("acme"));
+        assert_eq!(created.header("location"), Some(location));
+        let leaves = json!({
+            "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+            "Operations": [{ "op": "Replace", "path": "active", "value": "False" }],
+        });
+        let user = format!("/Users/{id}");
+        let patched = send(addr, &scim(known("PATCH", &user), &leaves)).await?;
+        assert_eq!(patched.status, 204, "{}", patched.text());
+        let stored = Request::get(format!("/scim/v2{user}")).bearer(&store.token("acme")?);
+        let stored = send(store.addr(), &stored).await?;
+        assert_eq!((stored.status, &stored.json()?["active"]), (200, &json!(false)));
+        // The longest body that the filter takes.
+        let bob = json!({ "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": "bob" }).to_string();
+        let long = known("POST", "/Users").header("content-type", "application/scim+json");
+        let blanks = " ".repeat((1 << 20) - bob.len());
+        let created = send(addr, &long.body(format!("{bob}{blanks}"))).await?;
+        assert_eq!(created.status, 201, "{}", created.text());
+        // What the connection manager refuses by the patch of it.
+        for request in [known("GET", "/Users%2f1"), known("GET", "/Users").header("x_user", "root")] {
+            let refused = send(addr, &request).await?;
+            assert_eq!(refused.status, 400, "{request:?}");
+            assert_ne!(refused.header("content-type").as_deref(), Some("application/scim+json"));
+        }
+        let labels = [
+            r#"doorward_scim_gateway_calls{doorward_tenant="acme",doorward_operation="create",doorward_outcome="done"} 2"#,
+            r#"doorward_scim_gateway_refused{doorward_tenant="acme",doorward_code="credentials_missing"} 1"#,
+        ];
+        eventually("the metrics have labels", async || {
+            let text = send(envoy.admin(), &Request::get("/stats/prometheus")).await?.text();
+            Ok(labels.iter().all(|line| text.lines().any(|found| found == *line)))
+        })
+        .await?;
+        expect_healthy(&envoy, 2).await
+    })
+    .unwrap();
+}
+
+#[test]
+fn istio_scim_gateway_yaml_lets_nobody_in_without_the_module() {
+    run(async {
+        let resources = Resources::read(SCIM_GATEWAY)?;
+        let upstream = Upstream::start().await?;
+        let discovered = folder::scratch("discovered")?.join("extensions.json");
+        discover(&discovered, &[])?;
+        let bootstrap = discovering(&resources, upstream.addr(), &discovered)?;
+        let envoy = Envoy::start_bootstrap(&bootstrap, 2).await?;
+        let users = Request::get(format!("{}/Users", ScimGateway::path("acme"))).header("host", SCIM);
+        let addr = envoy.addr(LISTENER)?;
+        assert_eq!(send(addr, &users).await?.status, 500, "{}", envoy.log());
+        discover(&discovered, &[resources.extension(&module("scim-gateway")?)?])?;
+        eventually("the filter is there, without a new Envoy", async || {
+            let status = send(addr, &users).await?.status;
+            ensure!([401, 500].contains(&status), "expected nobody to be let in, but found {status}");
+            Ok(status == 401)
+        })
+        .await?;
+        assert_eq!(upstream.count(), 0);
+        Ok(())
+    })
+    .unwrap();
 }
