@@ -1,8 +1,11 @@
 //! The backing store: SCIM resources in a database, with an audit trail that is also the change feed. The protocol is the core's;
 //! here are rows, transactions and HTTP.
+//!
+//! Without the feature `native` there are no databases and no server, and nothing that reads a clock: a worker brings its own.
 
 pub mod audit;
 pub mod database;
+#[cfg(feature = "native")]
 pub mod http;
 pub mod repository;
 pub mod role;

@@ -122,6 +122,20 @@ fn the_filter_links_nothing_native() {
     }
 }
 
+/// A worker has neither threads nor sockets, and its clock is JavaScript's.
+#[test]
+fn the_store_without_its_native_features_links_nothing_native() {
+    let linked = linked("doorward-store", "wasm32-unknown-unknown", &["--no-default-features"]);
+    assert!(linked.contains("doorward") && linked.contains("uuid"), "{linked:?}");
+    for native in
+        ["axum", "hyper", "js-sys", "mio", "rusqlite", "rustls", "socket2", "tokio-postgres", "wasm-bindgen"]
+    {
+        assert!(!linked.contains(native), "{native}");
+    }
+    let tokio = features("doorward-store", "wasm32-unknown-unknown", "tokio");
+    assert_eq!(tokio, ["sync"], "of tokio");
+}
+
 #[test]
 fn each_dependency_stays_behind_its_wrapper() {
     let check = |dependency: &str, allowed: &[&str]| {
@@ -174,13 +188,30 @@ fn cargo(arguments: &[&str]) -> String {
 /// The names of the crates that are linked into `package`: without what only tests or the compiler need. Not by `cargo
 /// metadata`, which knows one set of features for the whole workspace, jwt-simple's included.
 fn linked_crates(package: &str, target: &str) -> BTreeSet<String> {
-    let arguments = ["tree", "--package", package, "--edges", "normal,no-proc-macro", "--target", target];
-    let text = cargo(&[&arguments[..], &["--prefix", "none", "--format", "{p}", "--locked"]].concat());
+    linked(package, target, &[])
+}
+
+fn linked(package: &str, target: &str, more: &[&str]) -> BTreeSet<String> {
+    let text = tree(package, target, "{p}", more);
     text.lines()
         .filter_map(|line| line.split(' ').next())
         .filter(|name| *name != package)
         .map(str::to_owned)
         .collect()
+}
+
+/// The features that a dependency has when `package` has none.
+fn features(package: &str, target: &str, dependency: &str) -> Vec<String> {
+    let text = tree(package, target, "{p}:{f}", &["--no-default-features"]);
+    let line = text.lines().find(|line| line.split(' ').next() == Some(dependency));
+    let found = line.and_then(|line| line.rsplit(':').next()).unwrap_or_default();
+    found.trim_end_matches(" (*)").split(',').map(str::to_owned).collect()
+}
+
+fn tree(package: &str, target: &str, format: &str, more: &[&str]) -> String {
+    let arguments = ["tree", "--package", package, "--edges", "normal,no-proc-macro", "--target", target];
+    let printed = ["--prefix", "none", "--format", format, "--locked"];
+    cargo(&[&arguments[..], &printed, more].concat())
 }
 
 /// The members of the workspace that name `dependency` in their manifest, in any section.

@@ -3,25 +3,35 @@
 //! A change is handed over whole, as a [`Unit`]: nothing is decided between its statements but what the unit says. So writers can be
 //! put together in one transaction, and nobody holds one open while a client is slow.
 
+#[cfg(feature = "native")]
 mod any;
 pub(crate) mod chain;
+#[cfg(feature = "native")]
 mod migration;
 mod observed;
+#[cfg(feature = "native")]
 mod postgres;
+#[cfg(feature = "native")]
 mod queue;
+#[cfg(feature = "native")]
 mod sqlite;
+mod threads;
 
+#[cfg(feature = "native")]
 pub use any::AnyDatabase;
 pub use observed::Observed;
+#[cfg(feature = "native")]
 pub use postgres::{Postgres, PostgresOptions};
+#[cfg(feature = "native")]
 pub use sqlite::{Sqlite, SqliteOptions};
+pub use threads::{MaybeSend, MaybeSync};
 
 use crate::audit::Change;
 use crate::sql::{Dialect, Row, RowError, Statement};
 use std::future::Future;
 
 /// A database.
-pub trait Database: Send + Sync + 'static {
+pub trait Database: MaybeSend + MaybeSync + 'static {
     /// How its statements are written.
     fn dialect(&self) -> Dialect;
 
@@ -31,15 +41,17 @@ pub trait Database: Send + Sync + 'static {
         &self,
         scope: Scope<'_>,
         statements: Vec<Statement>,
-    ) -> impl Future<Output = Result<Vec<Vec<Row>>, DatabaseError>> + Send;
+    ) -> impl Future<Output = Result<Vec<Vec<Row>>, DatabaseError>> + MaybeSend;
 
     /// Writes a unit: all of it, or nothing. When it answers, the change is durable.
-    fn write(&self, unit: Unit) -> impl Future<Output = Result<Written, WriteError>> + Send;
+    fn write(&self, unit: Unit) -> impl Future<Output = Result<Written, WriteError>> + MaybeSend;
 
     /// Writes what is no change of a tenant's data, and leaves no record: tenants, their tokens, and secrets. All of it, or nothing.
     /// Answers whether any row changed. A value that is in use is [`WriteError::Taken`].
-    fn administer(&self, statements: Vec<Statement>)
-    -> impl Future<Output = Result<bool, WriteError>> + Send;
+    fn administer(
+        &self,
+        statements: Vec<Statement>,
+    ) -> impl Future<Output = Result<bool, WriteError>> + MaybeSend;
 }
 
 /// Whose data a read may see. A write sees its unit's tenant.
@@ -126,6 +138,7 @@ pub enum DatabaseError {
     Failed(String),
 }
 
+#[cfg(feature = "native")]
 impl DatabaseError {
     /// The tables are of a version that is not known here.
     fn newer(known: i64, found: i64) -> Self {

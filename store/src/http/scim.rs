@@ -258,12 +258,23 @@ impl<H: Handle, D: Database> Shared<H, D> {
             return self.admit(entry, parts, token, now).await;
         }
         match self.tenants.authenticate(token, now).await {
-            Ok(Some(access)) => Ok(known(&access)),
+            Ok(Some(access)) => {
+                self.write_uses();
+                Ok(known(&access))
+            }
             Ok(None) => Err(unauthorized(
                 "expected a token that was issued here, and neither revoked nor expired",
                 INVALID,
             )),
             Err(error) => Err(unavailable(&error)),
+        }
+    }
+
+    /// When the database gets to it: no request waits for that.
+    fn write_uses(&self) {
+        if self.tenants.has_uses() {
+            let tenants = Arc::clone(&self.tenants);
+            tokio::spawn(async move { tenants.write_uses().await });
         }
     }
 

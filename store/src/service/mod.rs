@@ -4,6 +4,7 @@
 mod bulk;
 mod changes;
 mod exchange;
+mod id;
 mod list;
 mod members;
 mod represent;
@@ -79,7 +80,7 @@ pub struct Service<D> {
     settings: Settings,
     cursors: CursorKey,
     watchers: Watchers,
-    turns: Turns,
+    turns: Option<Turns>,
 }
 
 impl<D: Database> Service<D> {
@@ -106,8 +107,15 @@ impl<D: Database> Service<D> {
             settings,
             cursors,
             watchers: Watchers::default(),
-            turns: Turns::default(),
+            turns: Some(Turns::default()),
         }
+    }
+
+    /// Without turns, in which changes of one resource wait for each other that were overtaken: where a request must not wait for another
+    /// one, as in workers.
+    #[must_use]
+    pub fn without_turns(self) -> Self {
+        Self { turns: None, ..self }
     }
 
     /// Answers a request.

@@ -1,5 +1,6 @@
 //! Changing: create, replace, patch, delete.
 
+use super::id::resource_id;
 use super::represent::{Others, location, version};
 use super::view::{View, response};
 use super::{Context, Request, Response, Service, refused, unavailable};
@@ -14,7 +15,6 @@ use serde_json::{Map, Value as Json, json};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use uuid::Uuid;
 
 /// How often a change is tried again that another one overtook.
 const ATTEMPTS: usize = 16;
@@ -75,8 +75,9 @@ impl<D: Database> Service<D> {
         let mut resource = Resource::parse(resource_type, &body, self.settings.unknown)?;
         let members = take_members(&mut resource, layout)?;
         take_what_is_not_kept(&mut resource, layout);
-        // Ids that grow keep the rows of one time together.
-        resource.set_id(&Uuid::now_v7().to_string());
+        let id = resource_id(context.now)
+            .map_err(|error| ScimError::new(500, format!("expected random octets of the system: {error}")))?;
+        resource.set_id(&id);
         let mut members = self.known_members(context, values_of(&members)).await?;
         members.sort_by(|one, other| one.id.cmp(&other.id));
         let draft = Draft::of(&resource, layout);
@@ -239,9 +240,12 @@ impl<D: Database> Service<D> {
         let conditions = Conditions::parse(request.if_match, request.if_none_match)?;
         let mut turn = None;
         for attempt in 0..ATTEMPTS {
-            if attempt > 0 && turn.is_none() {
+            if attempt > 0
+                && turn.is_none()
+                && let Some(turns) = &self.turns
+            {
                 // Of many that overtake each other each comes to its end.
-                turn = Some(self.turns.take(&context.tenant, id).await);
+                turn = Some(turns.take(&context.tenant, id).await);
             }
             let row = self.row(context, resource_type, id).await?;
             conditions.check_write(Some(&version(row.version)))?;

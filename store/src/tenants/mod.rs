@@ -18,6 +18,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 const MAX_NAME: usize = 64;
 /// The longest name of a tenant, in bytes.
 const MAX_TITLE: usize = 256;
+/// How many uses of tokens wait at most for being written.
+const MAX_USES: usize = 256;
 
 /// Whose data is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,6 +126,8 @@ struct Caches {
     tenants: Cache<String, ()>,
     /// Whether these tenants have grants of roles.
     grants: Cache<String, ()>,
+    /// Tokens, and when they were used, as far as that is to be written.
+    uses: Vec<(TokenHash, i64)>,
 }
 
 impl<D: Database> Tenants<D> {
@@ -285,7 +289,8 @@ impl<D: Database> Tenants<D> {
         }
     }
 
-    /// What a token gives access to; nothing if it is unknown, revoked or expired. `now` is in microseconds since 1970 UTC.
+    /// What a token gives access to; nothing if it is unknown, revoked or expired. `now` is in microseconds since 1970 UTC. That it was
+    /// used is noted, for [`write_uses`](Self::write_uses).
     ///
     /// # Errors
     /// [`DatabaseError`] if that cannot be said.
@@ -304,8 +309,11 @@ impl<D: Database> Tenants<D> {
             }
         };
         let access = access.filter(|access| access.expires.is_none_or(|expires| now < expires));
-        if access.is_some() && self.cache().tokens.note_use(&hash, now) {
-            self.write_use(hash, now);
+        if access.is_some() {
+            let mut caches = self.cache();
+            if caches.tokens.note_use(&hash, now) && caches.uses.len() < MAX_USES {
+                caches.uses.push((hash, now));
+            }
         }
         Ok(access)
     }
@@ -347,15 +355,33 @@ impl<D: Database> Tenants<D> {
         Ok(Some(Found { access: Arc::new(access), last_used: row.optional_integer(5)? }))
     }
 
-    /// Writes it when the database gets to it: no request waits for that, nor fails because of it.
-    fn write_use(&self, hash: TokenHash, now: i64) {
-        let update = self
-            .statement("UPDATE token SET last_used = ")
-            .bind(now)
-            .sql(" WHERE hash = ")
-            .bind(hash.0.to_vec());
-        let database = Arc::clone(&self.database);
-        tokio::spawn(async move { database.administer(vec![update]).await });
+    /// Whether there are uses of tokens to write.
+    pub fn has_uses(&self) -> bool {
+        !self.cache().uses.is_empty()
+    }
+
+    /// Writes when tokens were used, as was noted since the last time. It is for whoever answers requests to call, where no request waits
+    /// for it, nor fails because of it.
+    ///
+    /// # Errors
+    /// [`DatabaseError`] if the database did not do it: then it is not tried again.
+    pub async fn write_uses(&self) -> Result<(), DatabaseError> {
+        let uses = std::mem::take(&mut self.cache().uses);
+        let update = |(hash, now): (TokenHash, i64)| {
+            self.statement("UPDATE token SET last_used = ")
+                .bind(now)
+                .sql(" WHERE hash = ")
+                .bind(hash.0.to_vec())
+        };
+        let updates: Vec<Statement> = uses.into_iter().map(update).collect();
+        if updates.is_empty() {
+            return Ok(());
+        }
+        match self.database.administer(updates).await {
+            Ok(_) => Ok(()),
+            Err(WriteError::Database(error)) => Err(error),
+            Err(error) => Err(DatabaseError::Failed(error.to_string())),
+        }
     }
 
     fn statement(&self, text: &'static str) -> Statement {
@@ -534,12 +560,12 @@ mod tests {
             let token = tenants.issue("acme", "t", None, NOW).await.unwrap();
             assert_eq!(tenants.tokens("acme").await.unwrap()[0].last_used, None);
             tenants.authenticate(token.reveal(), NOW + 7).await.unwrap();
-            let written = async {
-                while tenants.tokens("acme").await.unwrap()[0].last_used != Some(NOW + 7) {
-                    tokio::task::yield_now().await;
-                }
-            };
-            tokio::time::timeout(std::time::Duration::from_secs(30), written).await.unwrap();
+            assert!(tenants.has_uses());
+            tenants.write_uses().await.unwrap();
+            assert_eq!(tenants.tokens("acme").await.unwrap()[0].last_used, Some(NOW + 7));
+            // Once a minute.
+            tenants.authenticate(token.reveal(), NOW + 8).await.unwrap();
+            assert!(!tenants.has_uses());
         });
     }
 }
