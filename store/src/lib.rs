@@ -5,6 +5,7 @@
 
 pub mod audit;
 pub mod database;
+pub mod front;
 #[cfg(feature = "native")]
 pub mod http;
 pub mod repository;

@@ -19,10 +19,10 @@
 use super::forwarded::Peer;
 use super::log::Log;
 use super::metrics::Metrics;
-use super::request_id::request_id;
 use super::{clock, scim};
 use crate::audit::Origin;
 use crate::database::{Database, DatabaseError};
+use crate::front::request_id;
 use crate::role::{Grant, GroupKey};
 use crate::tenants::{Tenant, TenantError, Tenants, TokenRecord};
 use axum::Router;
@@ -201,7 +201,7 @@ fn origin(peer: Option<Extension<Peer>>, headers: &HeaderMap) -> Origin {
     Origin {
         actor: ACTOR.to_owned(),
         address: peer.map(|Extension(peer)| peer.remote.ip().to_canonical().to_string()),
-        request_id: request_id(headers.get("x-request-id").map(HeaderValue::as_bytes)),
+        request_id: request_id(headers.get("x-request-id").map(HeaderValue::as_bytes), clock::now),
     }
 }
 

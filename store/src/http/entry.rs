@@ -3,6 +3,7 @@
 use super::log::{Level, Log};
 use super::metrics::{Metrics, Operation};
 use super::trace::TraceParent;
+use crate::front::Seen;
 use serde::Serialize;
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -16,12 +17,7 @@ pub(super) struct Entry {
     pub(super) trace: Option<TraceParent>,
     pub(super) method: &'static str,
     pub(super) route: Arc<str>,
-    pub(super) tenant: Option<String>,
-    pub(super) actor: Option<String>,
-    /// Who speaks for the actor, whose own name may be a person's.
-    pub(super) gateway: Option<String>,
-    /// Why a gateway's credential was refused.
-    pub(super) refused: Option<&'static str>,
+    pub(super) seen: Seen,
     pub(super) status: Option<u16>,
     pub(super) started: Instant,
     pub(super) log: Arc<Log>,
@@ -59,17 +55,17 @@ impl Drop for Entry {
             request_id: &self.request_id,
             trace_id: self.trace.as_ref().map(|trace| trace.trace_id.as_str()),
             parent_id: self.trace.as_ref().map(|trace| trace.parent_id.as_str()),
-            tenant: self.tenant.as_deref(),
-            actor: self.actor.as_deref(),
-            gateway: self.gateway.as_deref(),
-            credential_refused: self.refused,
+            tenant: self.seen.tenant.as_deref(),
+            actor: self.seen.actor.as_deref(),
+            gateway: self.seen.gateway.as_deref(),
+            credential_refused: self.seen.refused,
             method: self.method,
             route: &self.route,
             status,
             duration_ms: duration.as_secs_f64() * 1000.0,
         };
         self.log.line(level, "request", fields);
-        if let Some(reason) = self.refused {
+        if let Some(reason) = self.seen.refused {
             self.metrics.refuse(reason);
         }
         let operation = Operation { method: self.method, route: self.route.clone(), status };

@@ -5,7 +5,6 @@
 //! tenants, tokens, roles and `/metrics`: see [`admin`].
 
 pub mod admin;
-mod caller;
 mod clock;
 mod connection;
 mod entry;
@@ -15,7 +14,6 @@ mod metrics;
 mod network;
 mod options;
 mod rate;
-mod request_id;
 mod routes;
 mod scim;
 mod server;

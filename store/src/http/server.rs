@@ -9,18 +9,15 @@ use super::routes::Routes;
 use super::scim::{self, Shared};
 use super::{Handle, admin, connection};
 use crate::database::Database;
+use crate::front::ANONYMOUS;
 use crate::tenants::{Access, TenantError, Tenants};
 use axum::Router;
-use doorward::scim::Profile;
 use serde_json::json;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
-
-/// The name of who asks where nobody is asked for a token.
-const ANONYMOUS: &str = "anonymous";
 
 /// A server that is about to run: its addresses are taken, and nothing is accepted yet.
 pub struct Server {
@@ -93,12 +90,6 @@ impl Server {
             handle,
             tenants,
             open,
-            nobody: Arc::new(Access {
-                tenant: String::new(),
-                profile: Profile::Rfc,
-                token: ANONYMOUS.to_owned(),
-                expires: None,
-            }),
             routes: Routes::new(options.endpoints.iter().map(String::as_str)),
             proxies: Proxies(options.trusted_proxies.clone()),
             rate: options.limits.rate.map(RateLimit::new),

@@ -6,7 +6,7 @@ use doorward::scim::Profile;
 use std::sync::Arc;
 
 /// Who asks.
-pub(super) enum Caller {
+pub enum Caller {
     /// Who has a token, or is not asked for one.
     Known(Arc<Access>),
     /// Whom a gateway speaks for, of a tenant that is there.
@@ -15,7 +15,7 @@ pub(super) enum Caller {
 
 impl Caller {
     /// The tenant's id.
-    pub(super) fn tenant(&self) -> &str {
+    pub fn tenant(&self) -> &str {
         match self {
             Self::Known(access) => &access.tenant,
             Self::Sent(granted) => &granted.tenant,
@@ -23,7 +23,7 @@ impl Caller {
     }
 
     /// How the tenant's identity provider speaks.
-    pub(super) fn profile(&self) -> Profile {
+    pub fn profile(&self) -> Profile {
         match self {
             Self::Known(access) => access.profile,
             Self::Sent(granted) => granted.profile,
@@ -32,7 +32,7 @@ impl Caller {
 
     /// Its name in the audit trail. No token has a name with a colon, so none can pass for what a gateway says, nor the other way
     /// round.
-    pub(super) fn actor(&self) -> String {
+    pub fn actor(&self) -> String {
         match self {
             Self::Known(access) => access.token.clone(),
             Self::Sent(granted) => format!("{}:{}", granted.issuer, granted.actor),
