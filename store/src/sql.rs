@@ -11,6 +11,19 @@ pub enum Dialect {
     Postgres,
 }
 
+/// How many values a list has one by one in SQLite.
+const SHORT_LIST: usize = 64;
+
+impl Dialect {
+    /// How many values the list of a statement may have: [`Statement::among`]. In SQLite any number, since a longer one is one parameter.
+    pub const fn list(self) -> usize {
+        match self {
+            Self::Sqlite => usize::MAX,
+            Self::Postgres => 500,
+        }
+    }
+}
+
 /// The value of a parameter or of a column.
 #[derive(Clone, PartialEq)]
 pub enum Cell {
@@ -177,6 +190,18 @@ impl Statement {
         self
     }
 
+    /// Goes on with the texts that stand between the brackets of `IN`. A database bounds the number of parameters, and SQLite on Cloudflare
+    /// by 100: there a longer list is JSON, which is one.
+    #[must_use]
+    pub fn among<T: AsRef<str>>(self, values: &[T]) -> Self {
+        let texts = || values.iter().map(AsRef::as_ref);
+        if self.dialect == Dialect::Sqlite && values.len() > SHORT_LIST {
+            let list: serde_json::Value = texts().collect();
+            return self.sql("SELECT value FROM json_each(").bind(list.to_string()).sql(")");
+        }
+        self.bind_all(texts())
+    }
+
     /// Goes on with another one, whose parameters are counted on.
     #[must_use]
     pub fn append(mut self, pieces: &[Piece]) -> Self {
@@ -216,6 +241,11 @@ impl Statement {
     /// The text, with `?1` or `$1` in place of parameters.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// The parameters, to be put as a database has them.
+    pub(crate) fn parameters_mut(&mut self) -> &mut [Cell] {
+        &mut self.parameters
     }
 
     /// The parameters.
@@ -259,6 +289,17 @@ mod tests {
             assert_eq!(statement.text(), expected);
             assert_eq!(statement.parameters().len(), 4);
         }
+    }
+
+    #[test]
+    fn a_long_list_is_one_parameter_in_sqlite() {
+        let values: Vec<String> = (0..SHORT_LIST + 1).map(|number| number.to_string()).collect();
+        let list = |dialect, values: &[String]| Statement::new(dialect, "IN (").among(values).sql(")");
+        let long = list(Dialect::Sqlite, &values);
+        assert_eq!(long.text(), "IN (SELECT value FROM json_each(?1))");
+        assert_eq!(long.parameters().len(), 1);
+        assert_eq!(list(Dialect::Sqlite, &values[1..]).parameters().len(), SHORT_LIST);
+        assert_eq!(list(Dialect::Postgres, &values).parameters().len(), SHORT_LIST + 1);
     }
 
     #[test]

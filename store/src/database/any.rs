@@ -1,6 +1,6 @@
 //! Either database, where it is chosen when the program starts.
 
-use super::{Database, DatabaseError, Postgres, Scope, Sqlite, Unit, WriteError, Written};
+use super::{Bounds, Database, DatabaseError, Postgres, Scope, Sqlite, Unit, WriteError, Written};
 use crate::sql::{Dialect, Row, Statement};
 
 /// One of the databases.
@@ -16,6 +16,13 @@ impl Database for AnyDatabase {
         match self {
             Self::Sqlite(database) => database.dialect(),
             Self::Postgres(database) => database.dialect(),
+        }
+    }
+
+    fn bounds(&self) -> Bounds {
+        match self {
+            Self::Sqlite(database) => database.bounds(),
+            Self::Postgres(database) => database.bounds(),
         }
     }
 

@@ -6,15 +6,15 @@ use crate::sql::Dialect;
 pub(super) const MIGRATIONS: [Migration; 4] = [
     Migration {
         tables: include_str!("migrations/0001_begin.sql"),
-        policies: include_str!("migrations/0001_begin.postgres.sql"),
+        policies: include_str!("migrations/postgres/0001_begin.sql"),
     },
     Migration {
         tables: include_str!("migrations/0002_tally.sql"),
-        policies: include_str!("migrations/0002_tally.postgres.sql"),
+        policies: include_str!("migrations/postgres/0002_tally.sql"),
     },
     Migration {
         tables: include_str!("migrations/0003_roles.sql"),
-        policies: include_str!("migrations/0003_roles.postgres.sql"),
+        policies: include_str!("migrations/postgres/0003_roles.sql"),
     },
     // No table, and so no policy.
     Migration { tables: include_str!("migrations/0004_idempotency.sql"), policies: "" },

@@ -5,6 +5,8 @@
 
 #[cfg(feature = "native")]
 mod any;
+mod batched;
+mod bounds;
 pub(crate) mod chain;
 #[cfg(feature = "native")]
 mod migration;
@@ -19,6 +21,8 @@ mod threads;
 
 #[cfg(feature = "native")]
 pub use any::AnyDatabase;
+pub use batched::{BatchError, Batched, Batches, Outcome};
+pub use bounds::Bounds;
 pub use observed::Observed;
 #[cfg(feature = "native")]
 pub use postgres::{Postgres, PostgresOptions};
@@ -34,6 +38,9 @@ use std::future::Future;
 pub trait Database: MaybeSend + MaybeSync + 'static {
     /// How its statements are written.
     fn dialect(&self) -> Dialect;
+
+    /// How large its statements may be.
+    fn bounds(&self) -> Bounds;
 
     /// Reads: the rows of each statement, all as of one moment. Whatever the statements say, the database may keep back what is
     /// beyond the scope; PostgreSQL does.

@@ -1,6 +1,6 @@
 //! A database whose faults somebody sees: clients are told no more than that there is one.
 
-use super::{Database, DatabaseError, Scope, Unit, WriteError, Written};
+use super::{Bounds, Database, DatabaseError, Scope, Unit, WriteError, Written};
 use crate::sql::{Dialect, Row, Statement};
 use std::sync::Arc;
 
@@ -27,6 +27,10 @@ impl<D: Database> Observed<D> {
 impl<D: Database> Database for Observed<D> {
     fn dialect(&self) -> Dialect {
         self.database.dialect()
+    }
+
+    fn bounds(&self) -> Bounds {
+        self.database.bounds()
     }
 
     async fn read(

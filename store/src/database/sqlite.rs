@@ -2,7 +2,7 @@
 
 use super::migration::MIGRATIONS;
 use super::queue::{Jobs, Outcomes, Queue, Work, queue};
-use super::{Database, DatabaseError, Guard, Scope, Step, Unit, WriteError, Written, chain};
+use super::{Bounds, Database, DatabaseError, Guard, Scope, Step, Unit, WriteError, Written, chain};
 use crate::audit::Head;
 use crate::sql::{Cell, Dialect, Row, Statement};
 use rusqlite::config::DbConfig;
@@ -82,6 +82,10 @@ impl Sqlite {
 impl Database for Sqlite {
     fn dialect(&self) -> Dialect {
         Dialect::Sqlite
+    }
+
+    fn bounds(&self) -> Bounds {
+        Bounds::WIDE
     }
 
     async fn read(&self, _: Scope<'_>, statements: Vec<Statement>) -> Result<Vec<Vec<Row>>, DatabaseError> {

@@ -1,6 +1,7 @@
 //! Filters as SQL, as far as columns and tables go.
 
 use super::layout::{Column, EmailColumn, Layout, Place};
+use crate::database::Bounds;
 use crate::sql::{Cell, Piece};
 use doorward::scim::{Comparison, Operand, Operator, TypedFilter};
 
@@ -13,7 +14,14 @@ pub struct Predicate {
     pub exact: bool,
     /// Whether it finds few, by an index: then the index is worth more than an order that is there already.
     pub selective: bool,
+    /// How deep the expression is at most.
+    depth: usize,
 }
+
+/// How deep one comparison is at most.
+const COMPARISON: usize = 8;
+/// What a statement has beside its predicate: parameters, and the depth of its expression.
+const BESIDE: usize = 12;
 
 impl Predicate {
     /// Of a filter, for one tenant; none if SQL cannot help.
@@ -21,12 +29,19 @@ impl Predicate {
         Compiler { layout, tenant }.compile(filter)
     }
 
+    /// Whether a statement of a database with these bounds may have it.
+    pub fn fits(&self, bounds: Bounds) -> bool {
+        let parameters = self.pieces.iter().filter(|piece| matches!(piece, Piece::Bind(_))).count();
+        parameters.saturating_add(BESIDE) <= bounds.parameters
+            && self.depth.saturating_add(BESIDE) <= bounds.depth
+    }
+
     fn exact(pieces: Vec<Piece>) -> Option<Self> {
-        Some(Self { pieces, exact: true, selective: false })
+        Some(Self { pieces, exact: true, selective: false, depth: COMPARISON })
     }
 
     fn selective(pieces: Vec<Piece>) -> Option<Self> {
-        Some(Self { pieces, exact: true, selective: true })
+        Some(Self { pieces, exact: true, selective: true, depth: COMPARISON })
     }
 }
 
@@ -42,7 +57,8 @@ impl Compiler<'_> {
             TypedFilter::Or(parts) => self.any(parts),
             TypedFilter::Not(part) => {
                 let part = self.compile(part).filter(|part| part.exact)?;
-                Predicate::exact(around("NOT (", part.pieces, ")"))
+                let depth = part.depth.saturating_add(1);
+                Some(Predicate { pieces: around("NOT (", part.pieces, ")"), selective: false, depth, ..part })
             }
             TypedFilter::Compare(comparison) => self.compare(comparison),
             TypedFilter::Present(attribute) => match self.layout.place(attribute)? {
@@ -62,17 +78,19 @@ impl Compiler<'_> {
         let exact = compiled.iter().all(|part| part.as_ref().is_some_and(|part| part.exact));
         let known: Vec<_> = compiled.into_iter().flatten().collect();
         let selective = known.iter().any(|part| part.selective);
+        let depth = depth_of(&known);
         let known: Vec<_> = known.into_iter().map(|part| part.pieces).collect();
         let is_empty = known.is_empty();
-        (!is_empty).then(|| Predicate { pieces: joined(known, " AND "), exact, selective })
+        (!is_empty).then(|| Predicate { pieces: joined(known, " AND "), exact, selective, depth })
     }
 
     fn any(&self, parts: &[TypedFilter]) -> Option<Predicate> {
         let compiled = parts.iter().map(|part| self.compile(part)).collect::<Option<Vec<_>>>()?;
         let exact = compiled.iter().all(|part| part.exact);
         let selective = compiled.iter().all(|part| part.selective);
+        let depth = depth_of(&compiled);
         let pieces = joined(compiled.into_iter().map(|part| part.pieces).collect(), " OR ");
-        Some(Predicate { pieces, exact, selective })
+        Some(Predicate { pieces, exact, selective, depth })
     }
 
     fn compare(&self, comparison: &Comparison) -> Option<Predicate> {
@@ -147,7 +165,7 @@ impl Compiler<'_> {
             }
         }
         let pieces = self.email(value?, kind.map(String::as_str));
-        Some(Predicate { pieces, exact, selective: true })
+        Some(Predicate { pieces, exact, selective: true, depth: COMPARISON })
     }
 
     fn email(&self, value: &str, kind: Option<&str>) -> Vec<Piece> {
@@ -199,7 +217,8 @@ fn compare_text(column: &'static str, operator: Operator, text: &str) -> Option<
     }
     if let Some(sign) = sign(operator) {
         let pieces = compared(column, operator, sign, text.into());
-        return Some(Predicate { pieces, exact: true, selective: operator == Operator::Equal });
+        let selective = operator == Operator::Equal;
+        return Some(Predicate { pieces, exact: true, selective, depth: COMPARISON });
     }
     let bind = || Piece::Bind(text.into());
     let mut pieces = vec![Piece::Sql("("), Piece::Sql(column), Piece::Sql(" IS NOT NULL AND ")];
@@ -265,6 +284,12 @@ fn compared(column: &'static str, operator: Operator, sign: &'static str, value:
         Piece::Bind(value),
         Piece::Sql(")"),
     ]
+}
+
+/// Of these in a row: each is one deeper than the one before.
+fn depth_of(parts: &[Predicate]) -> usize {
+    let deepest = parts.iter().map(|part| part.depth).max().unwrap_or_default();
+    deepest.saturating_add(parts.len())
 }
 
 fn joined(parts: Vec<Vec<Piece>>, between: &'static str) -> Vec<Piece> {

@@ -137,9 +137,6 @@ const GRANTED: Relation = Relation {
     order: ") ORDER BY r.id, g.role",
 };
 
-/// Who are asked about at once; databases bound the number of parameters.
-const CHUNK: usize = 500;
-
 impl<D: Database> Repository<D> {
     /// A resource.
     ///
@@ -254,20 +251,19 @@ impl<D: Database> Repository<D> {
         resource_type: &str,
         ids: &[String],
     ) -> Result<HashMap<String, Stored>, DatabaseError> {
-        let mut found = HashMap::new();
-        for chunk in ids.chunks(CHUNK) {
-            let statement = self
-                .statement(STORED)
+        let statement = |chunk: &[String]| {
+            self.statement(STORED)
                 .bind(tenant)
                 .sql(" AND r.type = ")
                 .bind(resource_type)
                 .sql(" AND r.id IN (")
-                .bind_all(chunk.iter().map(String::as_str))
-                .sql(")");
-            for row in self.one(tenant, statement).await? {
-                let resource = stored(&row)?;
-                found.insert(resource.id.clone(), resource);
-            }
+                .among(chunk)
+                .sql(")")
+        };
+        let mut found = HashMap::new();
+        for row in self.each(tenant, ids, statement).await? {
+            let resource = stored(&row)?;
+            found.insert(resource.id.clone(), resource);
         }
         Ok(found)
     }
@@ -277,19 +273,14 @@ impl<D: Database> Repository<D> {
     /// # Errors
     /// [`DatabaseError`].
     pub async fn existing(&self, tenant: &str, ids: &[&str]) -> Result<Vec<Member>, DatabaseError> {
-        let mut found = Vec::new();
-        for chunk in ids.chunks(CHUNK) {
-            let statement = self
-                .statement("SELECT r.id, r.type, r.label FROM resource r WHERE r.tenant = ")
+        let statement = |chunk: &[&str]| {
+            self.statement("SELECT r.id, r.type, r.label FROM resource r WHERE r.tenant = ")
                 .bind(tenant)
                 .sql(" AND r.id IN (")
-                .bind_all(chunk.iter().copied())
-                .sql(")");
-            for row in self.one(tenant, statement).await? {
-                found.push(member(&row, 0)?);
-            }
-        }
-        Ok(found)
+                .among(chunk)
+                .sql(")")
+        };
+        self.each(tenant, ids, statement).await?.iter().map(|row| member(row, 0)).collect()
     }
 
     /// The members of groups, by group, in the order of their ids.
@@ -373,10 +364,9 @@ impl<D: Database> Repository<D> {
         ids: &[&str],
     ) -> Result<HashMap<String, Vec<String>>, DatabaseError> {
         let mut found: HashMap<String, Vec<String>> = HashMap::new();
-        for chunk in ids.chunks(CHUNK) {
-            for row in self.one(tenant, self.related_statement(relation, tenant, chunk)).await? {
-                found.entry(row.text(0)?.to_owned()).or_default().push(row.text(1)?.to_owned());
-            }
+        let statement = |chunk: &[&str]| self.related_statement(relation, tenant, chunk);
+        for row in self.each(tenant, ids, statement).await? {
+            found.entry(row.text(0)?.to_owned()).or_default().push(row.text(1)?.to_owned());
         }
         Ok(found)
     }
@@ -408,17 +398,16 @@ impl<D: Database> Repository<D> {
         ids: &[&str],
     ) -> Result<HashMap<String, Vec<Member>>, DatabaseError> {
         let mut found: HashMap<String, Vec<Member>> = HashMap::new();
-        for chunk in ids.chunks(CHUNK) {
-            for row in self.one(tenant, self.related_statement(relation, tenant, chunk)).await? {
-                found.entry(row.text(0)?.to_owned()).or_default().push(member(&row, 1)?);
-            }
+        let statement = |chunk: &[&str]| self.related_statement(relation, tenant, chunk);
+        for row in self.each(tenant, ids, statement).await? {
+            found.entry(row.text(0)?.to_owned()).or_default().push(member(&row, 1)?);
         }
         Ok(found)
     }
 
     fn related_statement(&self, relation: &Relation, tenant: &str, ids: &[&str]) -> Statement {
         let statement = self.statement(relation.select).bind(tenant).sql(relation.among);
-        statement.bind_all(ids.iter().copied()).sql(relation.order)
+        statement.among(ids).sql(relation.order)
     }
 
     /// What a create with that `Idempotency-Key` was answered, not before `since`: the fingerprint of what was sent, the id, and the body.
@@ -490,6 +479,21 @@ impl<D: Database> Repository<D> {
 
     pub(super) fn statement(&self, text: &'static str) -> Statement {
         Statement::new(self.database.dialect(), text)
+    }
+
+    /// The rows of all values together, as of one moment.
+    async fn each<T: AsRef<str>>(
+        &self,
+        tenant: &str,
+        values: &[T],
+        statement: impl Fn(&[T]) -> Statement,
+    ) -> Result<Vec<Row>, DatabaseError> {
+        let statements: Vec<Statement> =
+            values.chunks(self.database.dialect().list()).map(statement).collect();
+        if statements.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(self.database.read(Scope::Tenant(tenant), statements).await?.into_iter().flatten().collect())
     }
 
     async fn one(&self, tenant: &str, statement: Statement) -> Result<Vec<Row>, DatabaseError> {

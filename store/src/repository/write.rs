@@ -9,9 +9,6 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 
 const META: &str = "meta";
 
-/// How many members go into one statement.
-const CHUNK: usize = 500;
-
 /// A resource as it is to be kept.
 #[derive(Debug, Clone)]
 pub struct Draft {
@@ -306,12 +303,11 @@ impl<D: Database> Repository<D> {
                 .sql(" AND group_id = ")
                 .bind(group)
         };
-        let remove = |values: &[String]| {
-            delete().sql(" AND value IN (").bind_all(values.iter().map(String::as_str)).sql(")")
-        };
+        let remove = |values: &[String]| delete().sql(" AND value IN (").among(values).sql(")");
+        let chunk = self.database().dialect().list();
         match step {
             MemberStep::Add(values) => {
-                for chunk in values.chunks(CHUNK) {
+                for chunk in values.chunks(chunk) {
                     // What is not there any more is not added: who asked was told before, or deleted it meanwhile.
                     let insert = self
                         .statement("INSERT INTO member (tenant, group_id, value) SELECT r.tenant, ")
@@ -319,16 +315,17 @@ impl<D: Database> Repository<D> {
                         .sql(", r.id FROM resource r WHERE r.tenant = ")
                         .bind(tenant)
                         .sql(" AND r.id IN (")
-                        .bind_all(chunk.iter().map(String::as_str))
+                        .among(chunk)
                         .sql(") ON CONFLICT DO NOTHING");
                     steps.push(Step::Change(insert));
                 }
             }
             MemberStep::Remove(values) => {
-                steps.extend(values.chunks(CHUNK).map(|chunk| Step::Change(remove(chunk))));
+                steps.extend(values.chunks(chunk).map(|chunk| Step::Change(remove(chunk))));
             }
             MemberStep::RemoveSome(values) => {
-                steps.extend(values.chunks(CHUNK).map(|chunk| Step::Required(remove(chunk))));
+                // One step: that one of them all is found is enough.
+                steps.push(Step::Required(remove(&values)));
             }
             MemberStep::Clear => steps.push(Step::Change(delete())),
         }

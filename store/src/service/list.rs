@@ -113,7 +113,9 @@ impl<D: Database> Service<D> {
         let mut searches = Vec::new();
         for ((resource_type, filter), sort) in resource_types.iter().zip(filters).zip(sorts) {
             let layout = self.layout(resource_type)?;
+            let bounds = self.repository.database().bounds();
             let predicate = filter.as_ref().and_then(|filter| Predicate::of(filter, layout, &context.tenant));
+            let predicate = predicate.filter(|predicate| predicate.fits(bounds));
             let view = self.view_of(resource_type, request)?;
             searches.push(Search { resource_type, layout, filter, predicate, sort, view });
         }

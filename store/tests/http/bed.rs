@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 use doorward::scim::Profile;
 use doorward_store::database::{
-    Database, DatabaseError, Scope, Sqlite, SqliteOptions, Unit, WriteError, Written,
+    Bounds, Database, DatabaseError, Scope, Sqlite, SqliteOptions, Unit, WriteError, Written,
 };
 use doorward_store::http::{self, Handle, Log, Server, ServerOptions};
 use doorward_store::service::{Context, Request, Response};
@@ -126,6 +126,10 @@ pub(crate) struct Gone;
 impl Database for Gone {
     fn dialect(&self) -> Dialect {
         Dialect::Sqlite
+    }
+
+    fn bounds(&self) -> Bounds {
+        Bounds::WIDE
     }
 
     async fn read(&self, _: Scope<'_>, _: Vec<Statement>) -> Result<Vec<Vec<Row>>, DatabaseError> {

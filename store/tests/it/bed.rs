@@ -1,7 +1,8 @@
 //! Databases for one test each.
 
+use crate::batches::LocalBatches;
 use anyhow::Result;
-use doorward_store::database::{Database, Postgres, PostgresOptions, Sqlite, SqliteOptions};
+use doorward_store::database::{Batched, Database, Postgres, PostgresOptions, Sqlite, SqliteOptions};
 use doorward_testbed::PostgresServer;
 use std::sync::{Arc, Weak};
 use tempfile::TempDir;
@@ -14,6 +15,14 @@ pub(crate) trait Bed {
     /// Opens it: each time as another process would.
     async fn open(&self) -> Result<Self::Database>;
 
+    /// Whether units that are handed over one after the other are written so.
+    const IN_ORDER: bool = true;
+    /// How often each of many writers writes.
+    const ROUNDS: usize = 8;
+}
+
+/// A database that brings its tables up to date itself.
+pub(crate) trait Migrated: Bed {
     /// Runs a statement past everything that the store does.
     fn sql(&self, statement: &str) -> Result<()>;
 
@@ -35,12 +44,37 @@ impl Bed for SqliteBed {
     async fn open(&self) -> Result<Sqlite> {
         Ok(Sqlite::open(&SqliteOptions::new(self.0.path().join("store.db")))?)
     }
+}
 
+impl Migrated for SqliteBed {
     fn sql(&self, statement: &str) -> Result<()> {
         Ok(rusqlite::Connection::open(self.0.path().join("store.db"))?.execute_batch(statement)?)
     }
 
     const NEWER: &str = "PRAGMA user_version = 1000";
+}
+
+/// Batches as D1 does them.
+pub(crate) struct BatchedBed(TempDir);
+
+impl BatchedBed {
+    pub(crate) fn new() -> Result<Self> {
+        Ok(Self(TempDir::new()?))
+    }
+}
+
+/// How often a unit may be overtaken in these tests: more often than there are others.
+pub(crate) const ATTEMPTS: usize = 1_000;
+
+impl Bed for BatchedBed {
+    type Database = Batched<LocalBatches>;
+
+    async fn open(&self) -> Result<Self::Database> {
+        Ok(Batched::new(LocalBatches::open(&self.0.path().join("store.db"))).attempts(ATTEMPTS))
+    }
+
+    const IN_ORDER: bool = false;
+    const ROUNDS: usize = 2;
 }
 
 pub(crate) struct PostgresBed {
@@ -77,7 +111,9 @@ impl Bed for PostgresBed {
     async fn open(&self) -> Result<Postgres> {
         Ok(Postgres::open(&self.options()).await?)
     }
+}
 
+impl Migrated for PostgresBed {
     fn sql(&self, statement: &str) -> Result<()> {
         self.server.sql(&self.name, statement).map(drop)
     }

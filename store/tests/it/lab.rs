@@ -1,9 +1,11 @@
 //! A service over a database of its own, and requests to it.
 
-use crate::bed::PostgresBed;
+use crate::batches::{LocalBatches, TABLES};
+use crate::bed::{ATTEMPTS, PostgresBed};
+use crate::database::TestDatabase;
 use doorward::scim::{Catalog, CursorKey, Profile};
 use doorward_store::audit::Origin;
-use doorward_store::database::{AnyDatabase, Database, Postgres, Scope, Sqlite, SqliteOptions};
+use doorward_store::database::{AnyDatabase, Batched, Database, Postgres, Scope, Sqlite, SqliteOptions};
 use doorward_store::role::GroupKey;
 use doorward_store::service::{Context, Request, Response, Service, Settings};
 use doorward_store::sql::Statement;
@@ -18,9 +20,9 @@ pub(crate) const BASE: &str = "https://scim.example.com/scim/v2";
 
 /// A service with two tenants, `a` and `b`.
 pub(crate) struct Lab {
-    service: Service<AnyDatabase>,
-    tenants: Arc<Tenants<AnyDatabase>>,
-    database: Arc<AnyDatabase>,
+    service: Service<TestDatabase>,
+    tenants: Arc<Tenants<TestDatabase>>,
+    database: Arc<TestDatabase>,
     bed: Kept,
     profile: Profile,
     now: Cell<i64>,
@@ -30,6 +32,7 @@ pub(crate) struct Lab {
 enum Kept {
     Sqlite(tempfile::TempDir),
     Postgres(PostgresBed),
+    Batched(tempfile::TempDir),
 }
 
 /// Which database a lab has.
@@ -37,6 +40,8 @@ enum Kept {
 pub(crate) enum Kind {
     Sqlite,
     Postgres,
+    /// Batches as D1 does them.
+    Batched,
 }
 
 /// A response with its body read.
@@ -81,12 +86,17 @@ impl Lab {
             Kind::Sqlite => {
                 let folder = tempfile::tempdir().unwrap();
                 let database = Sqlite::open(&SqliteOptions::new(folder.path().join("store.db"))).unwrap();
-                (AnyDatabase::Sqlite(database), Kept::Sqlite(folder))
+                (sqlite(database), Kept::Sqlite(folder))
             }
             Kind::Postgres => {
                 let bed = PostgresBed::new().await.unwrap().unwrap();
                 let database = Postgres::open(&bed.options()).await.unwrap();
-                (AnyDatabase::Postgres(Box::new(database)), Kept::Postgres(bed))
+                (postgres(database), Kept::Postgres(bed))
+            }
+            Kind::Batched => {
+                let folder = tempfile::tempdir().unwrap();
+                let batches = LocalBatches::open(&folder.path().join("store.db"));
+                (batched(batches), Kept::Batched(folder))
             }
         };
         for tenant in ["a", "b"] {
@@ -114,12 +124,18 @@ impl Lab {
         let database = match &self.bed {
             Kept::Sqlite(_) => {
                 self.connection().execute_batch(&format!("{NEWER} PRAGMA user_version = 1")).unwrap();
-                AnyDatabase::Sqlite(Sqlite::open(&SqliteOptions::new(self.path())).unwrap())
+                sqlite(Sqlite::open(&SqliteOptions::new(self.path())).unwrap())
             }
             Kept::Postgres(bed) => {
                 let back = format!("{NEWER} UPDATE doorward_version SET version = 1");
                 bed.server.sql(&bed.name, &back).unwrap();
-                AnyDatabase::Postgres(Box::new(Postgres::open(&bed.options()).await.unwrap()))
+                postgres(Postgres::open(&bed.options()).await.unwrap())
+            }
+            Kept::Batched(_) => {
+                let connection = self.connection();
+                connection.execute_batch(NEWER).unwrap();
+                TABLES.iter().skip(1).for_each(|tables| connection.execute_batch(tables).unwrap());
+                batched(LocalBatches::open(&self.path()))
             }
         };
         let database = Arc::new(database);
@@ -133,7 +149,7 @@ impl Lab {
     /// Of SQLite.
     pub(crate) fn path(&self) -> std::path::PathBuf {
         match &self.bed {
-            Kept::Sqlite(folder) => folder.path().join("store.db"),
+            Kept::Sqlite(folder) | Kept::Batched(folder) => folder.path().join("store.db"),
             Kept::Postgres(_) => panic!("expected SQLite"),
         }
     }
@@ -159,7 +175,7 @@ impl Lab {
         self.service.handle(&self.context("a"), request).await
     }
 
-    pub(crate) fn tenants(&self) -> &Tenants<AnyDatabase> {
+    pub(crate) fn tenants(&self) -> &Tenants<TestDatabase> {
         &self.tenants
     }
 
@@ -174,7 +190,7 @@ impl Lab {
         self.tenants.revoke_role("a", role, group, context.origin, context.now).await.unwrap();
     }
 
-    pub(crate) fn database(&self) -> &AnyDatabase {
+    pub(crate) fn database(&self) -> &TestDatabase {
         &self.database
     }
 
@@ -253,6 +269,18 @@ impl Lab {
     }
 }
 
+fn sqlite(database: Sqlite) -> TestDatabase {
+    TestDatabase::Native(AnyDatabase::Sqlite(database))
+}
+
+fn postgres(database: Postgres) -> TestDatabase {
+    TestDatabase::Native(AnyDatabase::Postgres(Box::new(database)))
+}
+
+fn batched(batches: LocalBatches) -> TestDatabase {
+    TestDatabase::Batched(Batched::new(batches).attempts(ATTEMPTS))
+}
+
 /// The body of a user.
 pub(crate) fn user(name: &str) -> Value {
     json!({ "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": name })
@@ -263,10 +291,11 @@ pub(crate) fn run(test: impl Future<Output = ()>) {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(test);
 }
 
-/// Runs a test on SQLite, and on PostgreSQL if it is installed.
+/// Runs a test on SQLite, on batches, and on PostgreSQL if it is installed.
 pub(crate) fn on_each(test: impl AsyncFn(Kind)) {
     run(async {
         test(Kind::Sqlite).await;
+        test(Kind::Batched).await;
         if PostgresServer::programs().is_some() {
             test(Kind::Postgres).await;
         } else {

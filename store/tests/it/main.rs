@@ -2,8 +2,10 @@
 //!
 //! | module | what it holds |
 //! |---|---|
+//! | `batches` | batches as D1 does them, in this process |
 //! | `bed` | databases for one test each |
-//! | `both` | what holds for SQLite and PostgreSQL alike |
+//! | `both` | what holds for every database |
+//! | `database` | the databases in one type |
 //! | `lab` | a service over a database, and requests to it |
 //! | `mutated` | requests that nobody sends: both databases answer them alike |
 //! | `postgres` | what only PostgreSQL does: row-level security, a connection that is lost, roles, TLS |
@@ -23,9 +25,11 @@
     reason = "tests: what goes wrong fails the test, and they may look at the clock and say what they leave out"
 )]
 
+mod batches;
 mod bed;
 mod both;
 mod changes;
+mod database;
 mod lab;
 mod mutated;
 mod postgres;

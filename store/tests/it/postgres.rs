@@ -1,6 +1,6 @@
 //! What only PostgreSQL does.
 
-use crate::bed::{Bed, PostgresBed};
+use crate::bed::{Bed, Migrated, PostgresBed};
 use crate::units::{add, rename, resources, rows, set_name, tenant, verify};
 use anyhow::Result;
 use doorward_store::database::{Database, DatabaseError, Postgres, PostgresOptions, Scope, Step, WriteError};

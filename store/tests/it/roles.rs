@@ -522,7 +522,7 @@ fn more_members_than_a_record_lists_are_many() {
 
 /// Of a process of its own.
 impl Lab {
-    fn shared_database(&self) -> Arc<doorward_store::database::AnyDatabase> {
+    fn shared_database(&self) -> Arc<crate::database::TestDatabase> {
         Arc::clone(self.tenants().database())
     }
 }

@@ -5,7 +5,7 @@ use doorward::scim::{
     Catalog, CursorKey, Filter, FilterSyntax, PageLimits, Profile, Resource, Sort, SortOrder, TypedFilter,
 };
 use doorward_store::database::{
-    Database, DatabaseError, Scope, Sqlite, SqliteOptions, Unit, WriteError, Written,
+    Bounds, Database, DatabaseError, Scope, Sqlite, SqliteOptions, Unit, WriteError, Written,
 };
 use doorward_store::role::GroupKey;
 use doorward_store::service::{Request, Service, Settings};
@@ -325,6 +325,10 @@ struct Noted(Sqlite, Mutex<Vec<Statement>>);
 impl Database for Noted {
     fn dialect(&self) -> Dialect {
         self.0.dialect()
+    }
+
+    fn bounds(&self) -> Bounds {
+        self.0.bounds()
     }
 
     fn read(

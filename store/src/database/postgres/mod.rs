@@ -11,7 +11,7 @@ mod writer;
 
 use super::migration::MIGRATIONS;
 use super::queue::{Queue, queue};
-use super::{Database, DatabaseError, Scope, Unit, WriteError, Written};
+use super::{Bounds, Database, DatabaseError, Scope, Unit, WriteError, Written};
 use crate::sql::{Cell, Dialect, Row, Statement};
 use connection::Connection;
 use fault::Fault;
@@ -98,6 +98,10 @@ impl Postgres {
 impl Database for Postgres {
     fn dialect(&self) -> Dialect {
         Dialect::Postgres
+    }
+
+    fn bounds(&self) -> Bounds {
+        Bounds::WIDE
     }
 
     async fn read(
