@@ -2,7 +2,7 @@
 
 use crate::file;
 use crate::plugin::{self, LOOKED_FOR, Plugin};
-use doorward::config::Config;
+use doorward::config::{Config, ConfigError, fill_variables};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -29,6 +29,14 @@ impl Check {
     }
 }
 
+/// Reads a document. One that stands alone may be a worker's: variables are those of the environment.
+fn load(text: &[u8], is_alone: bool) -> Result<Config, ConfigError> {
+    if !is_alone {
+        return Config::load(text);
+    }
+    fill_variables(text, |name| std::env::var(name).ok()).and_then(|text| Config::load(&text))
+}
+
 #[derive(Default)]
 struct Counts {
     faults: usize,
@@ -52,7 +60,7 @@ impl Counts {
         if let Some(fault) = &plugin.fault {
             self.fault(format_args!("{file}: {place}{fault}"));
         }
-        match plugin.text.as_deref().map(Config::load) {
+        match plugin.text.as_deref().map(|text| load(text, plugin.place.is_empty())) {
             None => {}
             Some(Ok(config)) => {
                 if plugin.fault.is_none() {

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 /// Room for thousands of rules and issuers.
-const LIMITS: Limits = Limits { depth: 32, values: 1_000_000 };
+pub(super) const LIMITS: Limits = Limits { depth: 32, values: 1_000_000 };
 /// A document with more faults than this is another kind of document.
 const MAX_FAULTS: usize = 100;
 
@@ -116,7 +116,7 @@ mod tests {
                 "rules[2].require.provider: invalid type: integer `7`, expected a string",
                 "rules[3].match.path.exact: invalid type: unit variant, expected newtype variant",
                 "zz: unknown field `zz`, expected one of `providers`, `rules`, `identity_headers`, `payload_header`, \
-                 `filter_state`, `challenge`, `bypass_cors_preflight`, `limits`, `scim`",
+                 `filter_state`, `challenge`, `bypass_cors_preflight`, `limits`, `scim`, `worker`",
             ],
         );
     }

@@ -9,6 +9,7 @@ mod fault;
 mod raw;
 #[cfg(feature = "schema")]
 mod schema;
+mod variable;
 mod warning;
 
 #[cfg(test)]
@@ -18,4 +19,5 @@ pub use compile::Config;
 pub use fault::{ConfigError, Fault, Path};
 #[cfg(feature = "schema")]
 pub use schema::schema;
+pub use variable::fill_variables;
 pub use warning::Warning;

@@ -83,7 +83,16 @@ pub(super) fn jwk_set(_: &mut SchemaGenerator) -> Schema {
 }
 
 pub(super) fn secret(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({ "type": "string", "minLength": 1 })
+    json_schema!({ "anyOf": [
+        { "type": "string", "minLength": 1 },
+        // In a worker, a variable.
+        {
+            "type": "object",
+            "required": ["$env"],
+            "properties": { "$env": { "type": "string", "minLength": 1 } },
+            "additionalProperties": false,
+        },
+    ] })
 }
 
 pub(super) fn private_key(_: &mut SchemaGenerator) -> Schema {

@@ -4,6 +4,7 @@ use super::Config;
 use crate::authn::{CacheLimits, TokenLocation, Verification};
 use crate::jose::Algorithm;
 use crate::oidc::{Endpoint, KeySetSource, Timing};
+use crate::worker::{Origin, ProofMemory};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -603,4 +604,75 @@ fn faults_of_scim_are_found_in_their_places() {
             "scim.tenants.beta: expected tokens or jwt, or a base_url of its own: a certificate alone does not tell tenants apart",
         ],
     );
+}
+
+#[test]
+fn faults_of_worker_are_found_in_their_places() {
+    let secret = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    let digest = "00".repeat(32);
+    check("/worker", json!({"origins": 1}), "worker.origins: unknown field");
+    check("/worker", json!({"origin": "https://a"}), "worker.origin");
+    check(
+        "/worker",
+        json!({"origin": {"url": "https://a/b"}}),
+        "worker.origin.url: expected a URL without a path",
+    );
+    check("/worker", json!({"origin": {"url": "a"}}), "worker.origin.url: expected an absolute https URI");
+    check("/worker", json!({"origin": {"binding": ""}}), "worker.origin.binding: expected a name");
+    check("/worker", json!({"keys": {"kv": ""}}), "worker.keys.kv: expected a name");
+    check("/worker", json!({"proofs": "elsewhere"}), "worker.proofs");
+    check("/worker", json!({"proofs": {"durable_object": "P"}}), "worker.secret: expected the secret");
+    check("/worker", json!({"secret": "short"}), "worker.secret: expected 32 bytes");
+    check("/worker", json!({"metrics": {"path": "/m"}}), "worker.metrics.sha256: expected the SHA-256");
+    check(
+        "/worker",
+        json!({"metrics": {"path": "m", "sha256": digest}}),
+        "worker.metrics.path: expected a path",
+    );
+    check(
+        "/worker",
+        json!({"metrics": {"path": "/m?a", "sha256": digest}}),
+        "worker.metrics.path: expected a path",
+    );
+    check(
+        "/worker",
+        json!({"metrics": {"path": "/m", "sha256": "ab"}}),
+        "worker.metrics.sha256: expected 64",
+    );
+    let config = accept(
+        "/worker",
+        json!({
+            "origin": {"url": "https://origin.example:8443"},
+            "keys": {"cache": "doorward"},
+            "proofs": {"durable_object": "PROOFS"},
+            "secret": secret,
+            "metrics": {"path": "/.doorward/metrics", "sha256": digest},
+            "analytics": "DECISIONS",
+        }),
+    );
+    let worker = config.worker().unwrap();
+    let (scheme, authority) = ("https".to_owned(), "origin.example:8443".to_owned());
+    assert_eq!(worker.origin, Origin::Url { scheme, authority });
+    assert_eq!(worker.proofs, Some(ProofMemory::DurableObject("PROOFS".to_owned())));
+    assert_eq!(worker.secret, Some([0; 32]));
+    assert!(!format!("{worker:?}").contains("secret"));
+}
+
+#[test]
+fn a_worker_needs_a_memory_of_proofs_where_proofs_are_asked_for() {
+    let faults = |document: &Value| match Config::load_with_worker(document.to_string().as_bytes()) {
+        Ok(config) => config.worker().map(|worker| vec![format!("{:?}", worker.origin)]).unwrap(),
+        Err(error) => error.faults().iter().map(ToString::to_string).collect::<Vec<_>>(),
+    };
+    // Without the section, requests go on to where they were sent.
+    assert_eq!(faults(&smallest()), ["Same"]);
+    let mut document = with("/providers/corp/dpop", json!({}));
+    assert_eq!(
+        faults(&document),
+        ["worker.proofs: expected where used DPoP proofs are remembered, but found nothing"]
+    );
+    // A proxy has a memory of its own.
+    assert!(Config::load(document.to_string().as_bytes()).is_ok());
+    document["worker"] = json!({"proofs": "isolate"});
+    assert_eq!(faults(&document), ["Same"]);
 }

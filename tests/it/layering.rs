@@ -150,6 +150,8 @@ fn each_dependency_stays_behind_its_wrapper() {
     let filters = ["doorward-jwt-authn", "doorward-scim-gateway"];
     check("doorward-host", &[&filters[..], &["doorward-effects", "doorward-backends"]].concat());
     check("doorward-effects", &filters);
+    check("js-sys", &["doorward-worker"]);
+    check("wasm-bindgen-futures", &["doorward-worker"]);
     let native = [
         "doorward-cli",
         "doorward-e2e",
@@ -173,6 +175,7 @@ fn filters_rest_on_the_core_the_hostcalls_and_the_effects() {
         ("doorward-effects", &["doorward", "doorward-host"]),
         ("doorward-jwt-authn", &["doorward", "doorward-effects", "doorward-host"]),
         ("doorward-scim-gateway", &["doorward", "doorward-effects", "doorward-host"]),
+        ("doorward-worker", &["doorward"]),
     ] {
         let ours = dependencies(package).into_iter().filter(|name| name.starts_with("doorward"));
         assert_eq!(ours.collect::<Vec<_>>(), may_use, "{package}");

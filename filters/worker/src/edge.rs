@@ -1,6 +1,5 @@
 //! One isolate: requests in, responses out.
 
-use crate::document;
 use crate::head::{self, Received};
 use crate::memory::Memory;
 use crate::metrics::{Event, KeysFrom, Metrics};
@@ -10,7 +9,7 @@ use crate::web::{self, Answered, Call, Context};
 use doorward::authn::decision::{Decision, Forward, LocalReply};
 use doorward::authn::rejection::internal_error;
 use doorward::authn::{Authn, Awaited, Journal, LogLine, Outcome, Step};
-use doorward::config::Config;
+use doorward::config::{Config, fill_variables};
 use doorward::http::{HeaderMutation, RequestHead};
 use doorward::oauth::{IntrospectionCall, IntrospectionUpdate, certificate_digest};
 use doorward::oidc::{Fetch, KeySetUpdate, Next};
@@ -58,7 +57,8 @@ impl Edge {
     /// # Errors
     /// Every fault of the document, a line each; or the names that nothing is bound to.
     pub(crate) fn new(document: &str, bindings: &JsValue) -> Result<Self, String> {
-        let text = document::filled(document, bindings)?;
+        let variable = |name: &str| web::bound(bindings, name).ok()?.as_string();
+        let text = fill_variables(document.as_bytes(), variable).map_err(|error| error.to_string())?;
         let config = Config::load_with_worker(&text).map_err(|error| error.to_string())?;
         let policy = config.worker().cloned().unwrap_or_default();
         let digest: String = Sha256::digest(&text).iter().take(8).map(|byte| format!("{byte:02x}")).collect();

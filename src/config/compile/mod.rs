@@ -11,7 +11,7 @@ mod worker;
 
 use super::fault::{ConfigError, Faults, Path};
 use super::{document, duration, raw};
-use crate::authn::{Authn, AuthnPolicy, TrustedIssuer, Verification};
+use crate::authn::{Authn, AuthnPolicy, Provider, TrustedIssuer, Verification};
 use crate::gateway::{GatewayPolicy, SUBJECT};
 use crate::jwt::ClaimPath;
 use crate::policy::{
@@ -37,7 +37,7 @@ pub struct Config {
 /// Which of the document's sections that not every host needs are looked at. A host that leaves one out does not hold what reads it.
 struct Sections {
     scim: fn(&mut Compiler<'_>, &Path, Value) -> Option<ScimConfig>,
-    worker: fn(&mut Compiler<'_>, &Path, Option<Value>, &AuthnPolicy) -> Option<WorkerPolicy>,
+    worker: fn(&mut Compiler<'_>, Option<Value>, &[Provider]) -> Option<WorkerPolicy>,
 }
 
 impl Config {
@@ -49,9 +49,9 @@ impl Config {
     pub fn load(text: &[u8]) -> Result<Self, ConfigError> {
         let sections = Sections {
             scim: |compiler, path, value| compiler.scim(path, value),
-            worker: |compiler, path, value, policy| {
+            worker: |compiler, value, providers| {
                 // Where there is no worker, nothing is expected of one.
-                value.and_then(|value| compiler.worker(path, Some(value), policy))
+                value.and_then(|value| compiler.worker(Some(value), providers))
             },
         };
         Self::load_with(text, &sections, |_, _| {})
@@ -62,7 +62,7 @@ impl Config {
     /// # Errors
     /// [`ConfigError`].
     pub fn load_with_rules(text: &[u8]) -> Result<Self, ConfigError> {
-        let sections = Sections { scim: |_, _, _| None, worker: |_, _, _, _| None };
+        let sections = Sections { scim: |_, _, _| None, worker: |_, _, _| None };
         Self::load_with(text, &sections, Self::check_rules)
     }
 
@@ -73,7 +73,7 @@ impl Config {
     pub fn load_with_worker(text: &[u8]) -> Result<Self, ConfigError> {
         let sections = Sections {
             scim: |_, _, _| None,
-            worker: |compiler, path, value, policy| compiler.worker(path, value, policy),
+            worker: |compiler, value, providers| compiler.worker(value, providers),
         };
         Self::load_with(text, &sections, Self::check_rules)
     }
@@ -84,7 +84,7 @@ impl Config {
     /// [`ConfigError`].
     pub fn load_with_scim(text: &[u8]) -> Result<Self, ConfigError> {
         let sections =
-            Sections { scim: |compiler, path, value| compiler.scim(path, value), worker: |_, _, _, _| None };
+            Sections { scim: |compiler, path, value| compiler.scim(path, value), worker: |_, _, _| None };
         Self::load_with(text, &sections, |config, faults| {
             if config.scim.is_none() {
                 let message = "expected the tenants whose calls are taken, but found nothing";
@@ -206,10 +206,10 @@ fn compile(document: raw::Document, sections: &Sections, faults: &mut Faults) ->
     let max_token_bytes = compiler.max_token_bytes(&root.member("limits"), &document.limits);
     let token_cache = compiler.token_cache(&root.member("limits"), &document.limits);
     let denial_logs = compiler.denial_logs(&root.member("limits"), &document.limits);
-    let issuers = std::mem::take(&mut compiler.issuers);
+    let worker = (sections.worker)(&mut compiler, document.worker, &providers);
     let policy = AuthnPolicy {
         providers,
-        issuers,
+        issuers: compiler.issuers,
         rules,
         managed: ManagedHeaders::new(identity.names()),
         identity,
@@ -220,7 +220,6 @@ fn compile(document: raw::Document, sections: &Sections, faults: &mut Faults) ->
         token_cache,
         denial_logs,
     };
-    let worker = (sections.worker)(&mut compiler, &root.member("worker"), document.worker, &policy);
     Config { policy, verifications, scim, worker }
 }
 

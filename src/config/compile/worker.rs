@@ -1,7 +1,7 @@
 //! The section `worker`: what an edge worker does beside deciding.
 
 use super::Compiler;
-use crate::authn::AuthnPolicy;
+use crate::authn::Provider;
 use crate::config::fault::Path;
 use crate::config::{document, raw};
 use crate::oauth::certificate_digest;
@@ -12,12 +12,8 @@ use serde_json::Value;
 
 impl Compiler<'_> {
     /// `None` is a fault. Without the section the defaults are taken.
-    pub(super) fn worker(
-        &mut self,
-        path: &Path,
-        value: Option<Value>,
-        policy: &AuthnPolicy,
-    ) -> Option<WorkerPolicy> {
+    pub(super) fn worker(&mut self, value: Option<Value>, providers: &[Provider]) -> Option<WorkerPolicy> {
+        let path = &Path::default().member("worker");
         let raw: raw::Worker = match value {
             Some(value) => document::read_part(path, value, self.faults)?,
             None => raw::Worker::default(),
@@ -45,7 +41,7 @@ impl Compiler<'_> {
                 self.bound_name(&place.member("durable_object"), name).map(ProofMemory::DurableObject)
             }
         });
-        if proofs.is_none() && policy.providers.iter().any(|provider| provider.binding.dpop.is_some()) {
+        if proofs.is_none() && providers.iter().any(|provider| provider.binding.dpop.is_some()) {
             self.faults.add(&place, "expected where used DPoP proofs are remembered, but found nothing");
         }
         let place = path.member("secret");
