@@ -17,6 +17,7 @@ mod scim;
 mod statistics;
 mod tokens;
 mod v8;
+mod worker;
 mod zipf;
 
 use anyhow::Result;
@@ -41,6 +42,8 @@ pub(crate) enum Bench {
     Scim(scim::Options),
     /// CPU time and latency that dist/scim-gateway.wasm adds to a SCIM call in Envoy. Needs wrk and h2load.
     Gateway(gateway::Options),
+    /// CPU time of a request in workerd: dist/worker, a worker with npm's jose, nothing. Needs Node.js and wrk.
+    Worker(worker::Options),
     /// Write the files in benches/ anew from their JSON.
     Report,
 }
@@ -72,8 +75,12 @@ pub(crate) fn start(bench: Option<Bench>) -> Result<()> {
         Some(Bench::V8) => v8::bench(),
         Some(Bench::Scim(options)) => scim::start(&options),
         Some(Bench::Gateway(options)) => gateway::start(&options),
+        Some(Bench::Worker(options)) => worker::start(&options),
         Some(Bench::Report) => {
-            report::rewrite().and_then(|()| scim::rewrite()).and_then(|()| gateway::rewrite())
+            report::rewrite()?;
+            scim::rewrite()?;
+            gateway::rewrite()?;
+            worker::rewrite()
         }
         Some(Bench::Jwt(options)) => {
             let plan = if options.quick { Plan::QUICK } else { Plan::FULL };

@@ -1,0 +1,8 @@
+// The identity provider's keys.
+import keys from "keys.json";
+
+export default {
+  fetch() {
+    return Response.json(keys);
+  },
+};
