@@ -39,7 +39,7 @@ struct Cli {
 enum Task {
     /// Install what is missing: the WebAssembly target and Envoy.
     Setup {
-        /// Also what only the tests need: npm and Python packages, PostgreSQL, cargo-deny.
+        /// Also what only the tests need: npm and Python packages (D1 among them), PostgreSQL, cargo-deny.
         #[arg(long)]
         tests: bool,
     },

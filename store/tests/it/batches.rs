@@ -1,7 +1,12 @@
 //! Batches as D1 does them, on SQLite in this process: numbers are JavaScript's, rows are objects, and of a failure there is a text.
 
-use doorward_store::database::{BatchError, Batches, Bounds, Outcome};
-use doorward_store::sql::{Cell, Row, Statement};
+use crate::units::{add, resources, tenant, verify};
+use doorward_store::database::{
+    BatchError, Batched, Batches, Bounds, Database, DatabaseError, Outcome, WriteError,
+};
+use doorward_store::sql::{Cell, Dialect, Row, Statement};
+use doorward_testbed::run;
+use futures_util::future::join_all;
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, TransactionBehavior, ffi};
 use std::collections::BTreeSet;
@@ -42,13 +47,13 @@ impl Batches for LocalBatches {
     async fn batch(&self, statements: Vec<Statement>) -> Result<Vec<Outcome>, BatchError> {
         // Others come in between wherever they can.
         tokio::task::yield_now().await;
-        let done = run(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner), &statements);
+        let done = do_all(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner), &statements);
         tokio::task::yield_now().await;
         done.map_err(|error| BatchError(format!("D1_ERROR: {error}: {}", code(&error))))
     }
 }
 
-fn run(connection: &mut Connection, statements: &[Statement]) -> rusqlite::Result<Vec<Outcome>> {
+fn do_all(connection: &mut Connection, statements: &[Statement]) -> rusqlite::Result<Vec<Outcome>> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut outcomes = Vec::new();
     for statement in statements {
@@ -111,4 +116,34 @@ fn code(error: &rusqlite::Error) -> &'static str {
         Some(ffi::SQLITE_FULL) => "SQLITE_FULL",
         _ => "SQLITE_ERROR",
     }
+}
+
+/// A unit that others come before each time is refused, and nothing of it is there.
+#[test]
+fn who_is_overtaken_too_often_is_told() {
+    run(async {
+        let folder = tempfile::tempdir()?;
+        let database = Batched::new(LocalBatches::open(&folder.path().join("store.db"))).attempts(2);
+        database.write(tenant(Dialect::Sqlite, "a")).await?;
+        let writer = |number: usize| {
+            let (database, id) = (&database, number.to_string());
+            async move { database.write(add(Dialect::Sqlite, "a", &id, &id)).await }
+        };
+        let outcomes = join_all((0..64).map(writer)).await;
+        let written = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+        for outcome in outcomes {
+            match outcome {
+                Ok(_) => {}
+                Err(WriteError::Database(DatabaseError::Unavailable(text))) => {
+                    assert!(text.starts_with("too many writes at once"), "{text}");
+                }
+                Err(other) => anyhow::bail!("expected to be told to come again, but found {other}"),
+            }
+        }
+        assert!((1..64).contains(&written), "{written}");
+        assert_eq!(resources(&database, "a").await?.len(), written);
+        assert_eq!(verify(&database, "a").await?, i64::try_from(written)? + 1);
+        Ok(())
+    })
+    .unwrap();
 }

@@ -1,6 +1,7 @@
 //! Databases for one test each.
 
 use crate::batches::LocalBatches;
+use crate::d1::D1Batches;
 use anyhow::Result;
 use doorward_store::database::{Batched, Database, Postgres, PostgresOptions, Sqlite, SqliteOptions};
 use doorward_testbed::PostgresServer;
@@ -71,6 +72,27 @@ impl Bed for BatchedBed {
 
     async fn open(&self) -> Result<Self::Database> {
         Ok(Batched::new(LocalBatches::open(&self.0.path().join("store.db"))).attempts(ATTEMPTS))
+    }
+
+    const IN_ORDER: bool = false;
+    const ROUNDS: usize = 2;
+}
+
+/// D1.
+pub(crate) struct D1Bed(D1Batches);
+
+impl D1Bed {
+    /// None if it is not installed.
+    pub(crate) async fn new() -> Result<Option<Self>> {
+        Ok(D1Batches::new().await?.map(Self))
+    }
+}
+
+impl Bed for D1Bed {
+    type Database = Batched<D1Batches>;
+
+    async fn open(&self) -> Result<Self::Database> {
+        Ok(Batched::new(self.0.clone()).attempts(ATTEMPTS))
     }
 
     const IN_ORDER: bool = false;

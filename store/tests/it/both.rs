@@ -1,6 +1,6 @@
 //! What holds for every database.
 
-use crate::bed::{BatchedBed, Bed, Migrated, PostgresBed, SqliteBed};
+use crate::bed::{BatchedBed, Bed, D1Bed, Migrated, PostgresBed, SqliteBed};
 use crate::units::{add, join, rename, resources, rows, set_name, tenant, verify};
 use anyhow::Result;
 use doorward_store::database::{Database, DatabaseError, Scope, Step, WriteError, Written};
@@ -32,6 +32,22 @@ macro_rules! on_all {
             )*
         }
 
+        mod on_d1 {
+            $(
+                #[test]
+                $(#[$attribute])*
+                fn $name() {
+                    super::run(async {
+                        match super::D1Bed::new().await? {
+                            Some(bed) => super::$name(&bed).await,
+                            None => Ok(()),
+                        }
+                    })
+                    .unwrap();
+                }
+            )*
+        }
+
         mod on_postgres {
             $(
                 #[test]
@@ -56,6 +72,8 @@ on_all! {
     a_guard_holds_the_version,
     a_value_in_use_is_taken_and_a_missing_member_dangles,
     what_changes_nothing_has_no_consequence_and_no_record,
+    a_consequence_is_left_out_where_nothing_had_changed,
+    a_unit_of_nobody_is_missing,
     many_writers_in_two_processes_leave_chains_without_gaps,
     one_of_two_processes_wins,
     a_read_is_of_one_moment,
@@ -174,6 +192,67 @@ async fn what_changes_nothing_has_no_consequence_and_no_record(bed: &impl Bed) -
     Ok(())
 }
 
+async fn a_consequence_is_left_out_where_nothing_had_changed(bed: &impl Bed) -> Result<()> {
+    let database = bed.open().await?;
+    let dialect = database.dialect();
+    database.write(tenant(dialect, "a")).await?;
+    for id in ["u1", "u2"] {
+        database.write(add(dialect, "a", id, id)).await?;
+    }
+    let set = |id, name| set_name(dialect, "a", id, name);
+    for (number, (steps, changed, names)) in [
+        (vec![Step::Change(set("nobody", "x")), Step::Consequence(set("u1", "x"))], false, [None, None]),
+        (
+            vec![
+                Step::Change(set("nobody", "x")),
+                Step::Consequence(set("u1", "x")),
+                Step::Change(set("u2", "y")),
+                Step::Change(set("nobody", "x")),
+                Step::Consequence(set("u1", "z")),
+            ],
+            true,
+            [Some("z"), Some("y")],
+        ),
+        (
+            vec![
+                Step::Consequence(set("u2", "x")),
+                Step::Change(set("nobody", "x")),
+                Step::Consequence(set("u2", "x")),
+                Step::Required(set("u1", "a")),
+                Step::Consequence(set("u2", "b")),
+            ],
+            true,
+            [Some("a"), Some("b")],
+        ),
+        (vec![], false, [Some("a"), Some("b")]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut unit = rename(dialect, "a", "u1", None, "");
+        unit.steps = steps;
+        assert_eq!(database.write(unit).await.map(|written| written.changed), Ok(changed), "{number}");
+        let found: Vec<_> = resources(&database, "a").await?.into_iter().map(|(.., name)| name).collect();
+        assert_eq!(found, names.map(|name| name.map(str::to_owned)), "{number}");
+    }
+    assert_eq!(verify(&database, "a").await?, 5);
+    Ok(())
+}
+
+async fn a_unit_of_nobody_is_missing(bed: &impl Bed) -> Result<()> {
+    let database = bed.open().await?;
+    let dialect = database.dialect();
+    database.write(tenant(dialect, "a")).await?;
+    database.write(add(dialect, "a", "u1", "one")).await?;
+    let mut unit = add(dialect, "nobody", "u2", "two");
+    unit.steps = vec![Step::Change(set_name(dialect, "nobody", "u1", "x"))];
+    assert_eq!(database.write(unit.clone()).await, Err(WriteError::Missing));
+    unit.steps = vec![Step::Required(set_name(dialect, "nobody", "u1", "x"))];
+    assert_eq!(database.write(unit).await, Err(WriteError::NothingFound(0)));
+    assert_eq!(verify(&database, "a").await?, 2);
+    Ok(())
+}
+
 async fn many_writers_in_two_processes_leave_chains_without_gaps<B: Bed>(bed: &B) -> Result<()> {
     let databases = [bed.open().await?, bed.open().await?];
     let dialect = databases[0].dialect();
@@ -270,6 +349,7 @@ async fn values_come_back_as_they_were(bed: &impl Bed) -> Result<()> {
         (start("SELECT COUNT(*) FROM resource WHERE user_name = ").bind(Cell::Null), Row(vec![0.into()])),
         (start("SELECT COUNT(*) FROM resource WHERE user_name = ").bind("x"), Row(vec![0.into()])),
         (start("SELECT id FROM resource LIMIT ").bind(1), Row(vec!["u1".into()])),
+        (start("SELECT id FROM resource LIMIT ").bind(i64::MAX), Row(vec!["u1".into()])),
         // By code points, and not by the rules of a language.
         (start("SELECT COUNT(*) FROM resource WHERE user_name > 'f'"), Row(vec![1.into()])),
     ] {

@@ -1,6 +1,7 @@
 //! The databases of the tests in one type.
 
 use crate::batches::LocalBatches;
+use crate::d1::D1Batches;
 use doorward_store::database::{
     AnyDatabase, Batched, Bounds, Database, DatabaseError, Scope, Unit, WriteError, Written,
 };
@@ -12,6 +13,8 @@ pub(crate) enum TestDatabase {
     Native(AnyDatabase),
     /// Batches in this process.
     Batched(Batched<LocalBatches>),
+    /// D1.
+    D1(Batched<D1Batches>),
 }
 
 /// Does the same with each.
@@ -20,6 +23,7 @@ macro_rules! each {
         match $self {
             Self::Native($database) => $done,
             Self::Batched($database) => $done,
+            Self::D1($database) => $done,
         }
     };
 }

@@ -2,6 +2,7 @@
 
 use crate::batches::{LocalBatches, TABLES};
 use crate::bed::{ATTEMPTS, PostgresBed};
+use crate::d1::D1Batches;
 use crate::database::TestDatabase;
 use doorward::scim::{Catalog, CursorKey, Profile};
 use doorward_store::audit::Origin;
@@ -10,7 +11,7 @@ use doorward_store::role::GroupKey;
 use doorward_store::service::{Context, Request, Response, Service, Settings};
 use doorward_store::sql::Statement;
 use doorward_store::tenants::Tenants;
-use doorward_testbed::PostgresServer;
+use doorward_testbed::{D1Server, PostgresServer};
 use serde_json::{Value, json};
 use std::cell::Cell;
 use std::sync::Arc;
@@ -33,6 +34,7 @@ enum Kept {
     Sqlite(tempfile::TempDir),
     Postgres(PostgresBed),
     Batched(tempfile::TempDir),
+    D1(D1Batches),
 }
 
 /// Which database a lab has.
@@ -42,6 +44,26 @@ pub(crate) enum Kind {
     Postgres,
     /// Batches as D1 does them.
     Batched,
+    D1,
+}
+
+impl Kind {
+    /// How many changes of one tenant are made at once where only that they are many counts: in batches each comes in the way of all others.
+    pub(crate) fn at_once(self) -> usize {
+        match self {
+            Self::Sqlite | Self::Postgres => 1_000,
+            Self::Batched | Self::D1 => 8,
+        }
+    }
+
+    /// How many of so many random rounds are worth their time.
+    pub(crate) fn rounds(self, all: usize) -> usize {
+        match self {
+            Self::Sqlite | Self::Postgres => all,
+            Self::Batched => all / 2,
+            Self::D1 => all / 5,
+        }
+    }
 }
 
 /// A response with its body read.
@@ -98,6 +120,10 @@ impl Lab {
                 let batches = LocalBatches::open(&folder.path().join("store.db"));
                 (batched(batches), Kept::Batched(folder))
             }
+            Kind::D1 => {
+                let batches = D1Batches::new().await.unwrap().unwrap();
+                (d1(batches.clone()), Kept::D1(batches))
+            }
         };
         for tenant in ["a", "b"] {
             let insert = Statement::new(
@@ -137,6 +163,13 @@ impl Lab {
                 TABLES.iter().skip(1).for_each(|tables| connection.execute_batch(tables).unwrap());
                 batched(LocalBatches::open(&self.path()))
             }
+            Kept::D1(batches) => {
+                batches.execute(NEWER).await.unwrap();
+                for tables in TABLES.into_iter().skip(1) {
+                    batches.execute(tables).await.unwrap();
+                }
+                d1(batches.clone())
+            }
         };
         let database = Arc::new(database);
         let catalog = Arc::new(Catalog::built_in().unwrap());
@@ -150,7 +183,7 @@ impl Lab {
     pub(crate) fn path(&self) -> std::path::PathBuf {
         match &self.bed {
             Kept::Sqlite(folder) | Kept::Batched(folder) => folder.path().join("store.db"),
-            Kept::Postgres(_) => panic!("expected SQLite"),
+            Kept::Postgres(_) | Kept::D1(_) => panic!("expected SQLite"),
         }
     }
 
@@ -281,6 +314,10 @@ fn batched(batches: LocalBatches) -> TestDatabase {
     TestDatabase::Batched(Batched::new(batches).attempts(ATTEMPTS))
 }
 
+fn d1(batches: D1Batches) -> TestDatabase {
+    TestDatabase::D1(Batched::new(batches).attempts(ATTEMPTS))
+}
+
 /// The body of a user.
 pub(crate) fn user(name: &str) -> Value {
     json!({ "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": name })
@@ -291,7 +328,7 @@ pub(crate) fn run(test: impl Future<Output = ()>) {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(test);
 }
 
-/// Runs a test on SQLite, on batches, and on PostgreSQL if it is installed.
+/// Runs a test on SQLite, on batches, and on PostgreSQL and D1 if they are installed.
 pub(crate) fn on_each(test: impl AsyncFn(Kind)) {
     run(async {
         test(Kind::Sqlite).await;
@@ -300,6 +337,11 @@ pub(crate) fn on_each(test: impl AsyncFn(Kind)) {
             test(Kind::Postgres).await;
         } else {
             eprintln!("left out: PostgreSQL is not installed");
+        }
+        if D1Server::is_installed() {
+            test(Kind::D1).await;
+        } else {
+            eprintln!("left out: miniflare is not installed");
         }
     });
 }

@@ -1,10 +1,11 @@
-//! The store's integration tests: one binary, real databases. PostgreSQL is left out, and it is said, where it is not installed.
+//! The store's integration tests: one binary, real databases. PostgreSQL and D1 are left out, and it is said, where they are not installed.
 //!
 //! | module | what it holds |
 //! |---|---|
 //! | `batches` | batches as D1 does them, in this process |
 //! | `bed` | databases for one test each |
 //! | `both` | what holds for every database |
+//! | `d1` | batches of real D1, in a local workerd |
 //! | `database` | the databases in one type |
 //! | `lab` | a service over a database, and requests to it |
 //! | `mutated` | requests that nobody sends: both databases answer them alike |
@@ -29,6 +30,7 @@ mod batches;
 mod bed;
 mod both;
 mod changes;
+mod d1;
 mod database;
 mod lab;
 mod mutated;

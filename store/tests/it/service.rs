@@ -3,7 +3,9 @@
 use crate::lab::{BASE, Lab, on_each, run, user};
 use doorward::scim::Profile;
 use doorward_store::audit::{Head, Verification};
+use doorward_store::secret::secret;
 use doorward_store::service::{Request, Settings};
+use doorward_store::tenants::TenantError;
 use serde_json::{Value, json};
 
 #[test]
@@ -415,6 +417,58 @@ fn every_change_has_one_record_and_the_chain_verifies() {
             .unwrap();
         assert_eq!(verification.finish(head), Ok(4));
         assert!(!records.iter().any(|(_, record, _)| record.contains("nickName\":")), "values are not kept");
+    });
+}
+
+/// More members than a statement lists one by one.
+#[test]
+fn of_many_members_that_are_removed_one_is_enough() {
+    on_each(async |kind| {
+        let lab = Lab::with(kind, Profile::Rfc, Settings::default()).await;
+        let (one, other) = (lab.user("one").await, lab.user("other").await);
+        let group = lab.group("staff", &[&one, &other]).await;
+        let mut wanted: Vec<String> =
+            (0..100).map(|number| format!("value eq \"nobody {number}\"")).collect();
+        let remove = |wanted: &[String]| {
+            let path = format!("members[{}]", wanted.join(" or "));
+            json!([{ "op": "remove", "path": path }])
+        };
+        let target = format!("/Groups/{group}");
+        assert_eq!(lab.patch(&target, remove(&wanted)).await.is(400).scim_type(), "noTarget");
+        wanted.push(format!("value eq {one:?}"));
+        lab.patch(&target, remove(&wanted)).await.is(200);
+        assert_eq!(lab.members(&group).await, [other]);
+    });
+}
+
+#[test]
+fn tenants_tokens_and_secrets_are_kept() {
+    const NOW: i64 = 1_800_000_000_000_000;
+    on_each(async |kind| {
+        let lab = Lab::with(kind, Profile::Rfc, Settings::default()).await;
+        let tenants = lab.tenants();
+        tenants.create("acme", "Acme", Profile::Okta, NOW).await.unwrap();
+        assert_eq!(
+            tenants.create("acme", "Acme", Profile::Okta, NOW).await,
+            Err(TenantError::TenantTaken("acme".to_owned()))
+        );
+        let token = tenants.issue("acme", "okta", Some(NOW + 10), NOW).await.unwrap();
+        assert_eq!(
+            tenants.issue("acme", "okta", None, NOW).await,
+            Err(TenantError::TokenTaken("okta".to_owned()))
+        );
+        let access = tenants.authenticate(token.reveal(), NOW + 9).await.unwrap().unwrap();
+        assert_eq!((access.tenant.as_str(), access.profile), ("acme", Profile::Okta));
+        assert_eq!(tenants.authenticate(token.reveal(), NOW + 10).await, Ok(None));
+        tenants.write_uses().await.unwrap();
+        let kept = tenants.tokens("acme").await.unwrap();
+        assert_eq!((kept[0].expires, kept[0].last_used), (Some(NOW + 10), Some(NOW + 9)));
+        tenants.revoke("acme", "okta").await.unwrap();
+        assert_eq!(tenants.authenticate(token.reveal(), NOW).await, Ok(None));
+        let made = secret(lab.database(), "cursor").await.unwrap();
+        assert_eq!(secret(lab.database(), "cursor").await, Ok(made));
+        tenants.remove("acme").await.unwrap();
+        assert_eq!(tenants.remove("acme").await, Err(TenantError::NoTenant("acme".to_owned())));
     });
 }
 

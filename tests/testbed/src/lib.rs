@@ -1,4 +1,4 @@
-//! Real parts on free loopback ports: Envoy with a filter, an issuer, an upstream that echoes, an HTTP client, PostgreSQL, and
+//! Real parts on free loopback ports: Envoy with a filter, an issuer, an upstream that echoes, an HTTP client, PostgreSQL, D1, and
 //! the SCIM store with its gateway.
 //!
 //! Nothing here talks to anything but 127.0.0.1. Every part stops when it is dropped.
@@ -27,6 +27,7 @@
 
 mod bootstrap;
 mod client;
+mod d1;
 mod envoy;
 pub mod folder;
 mod issuer;
@@ -43,6 +44,7 @@ mod upstream;
 
 pub use bootstrap::{EnvoyConfig, Listener, WasmPlugin};
 pub use client::{Connection, Request, Response, send, send_raw};
+pub use d1::{D1Database, D1Server};
 pub use envoy::Envoy;
 pub use issuer::{Answer, Issuer, unix_now};
 pub use keys::{Algorithm, Keys};
