@@ -214,8 +214,9 @@ fn every_member_of_the_stores_configuration_is_documented() {
 #[test]
 fn what_the_store_serves_beside_scim_is_documented() {
     let reference = fs::read_to_string(root().join("docs/store.md")).unwrap();
-    let source = |name: &str| fs::read_to_string(root().join("store/src/http").join(name)).unwrap();
-    let (admin, metrics) = (source("admin.rs"), source("metrics.rs"));
+    let source = |name: &str| fs::read_to_string(root().join("store/src").join(name)).unwrap();
+    let admin = [source("front/admin.rs"), source("http/admin.rs")].concat();
+    let metrics = source("http/metrics.rs");
     let rows =
         admin.lines().filter_map(|line| line.strip_prefix("//! ").filter(|row| row.starts_with("| `")));
     // These are the same on both listeners.

@@ -68,7 +68,8 @@ impl<B: Batches> Batched<B> {
             return Ok(Vec::new());
         }
         for parameter in statements.iter_mut().flat_map(Statement::parameters_mut) {
-            // No time that the service writes is beyond, and of those that it is asked about none is there.
+            // Beyond are only bounds, and times from the year 2255 on: of those that are asked about none is there, and a token that is to
+            // expire later expires then.
             if let Cell::Integer(integer) = parameter {
                 *integer = (*integer).clamp(-MAX_INTEGER, MAX_INTEGER);
             }

@@ -1,10 +1,12 @@
 //! What is before the service, without a server: who asks, for what, and what the answer's head says. Whoever has requests, a listener or
 //! a worker, comes to the same answers by it.
 
+mod admin;
 mod answer;
 mod caller;
 mod request_id;
 
+pub use admin::{AdminRequest, administer};
 pub use answer::{MEDIA_TYPE, fields, refusal, unavailable};
 pub use caller::Caller;
 pub use request_id::request_id;

@@ -101,6 +101,32 @@ fn a_fault_says_what_was_expected() {
 }
 
 #[test]
+fn what_is_not_there_is_told() {
+    with(
+        |_| {},
+        async |bed| {
+            for (method, path, status, allow) in [
+                ("GET", "/nothing", 404, None),
+                ("GET", "/tenantsandmore", 404, None),
+                ("GET", "/tenants/", 404, None),
+                ("GET", "/tenants/acme/nothing", 404, None),
+                ("DELETE", "/tenants//tokens", 404, None),
+                ("GET", "/tenants/%ff/tokens", 400, None),
+                ("PUT", "/tenants", 405, Some("GET, HEAD, POST")),
+                ("GET", "/tenants/acme", 405, Some("DELETE")),
+                ("POST", "/tenants/acme/roles/x/id/y", 405, Some("PUT, DELETE")),
+                ("HEAD", "/tenants/acme/tokens", 200, None),
+            ] {
+                let response = send(bed.admin, &Request::new(method, path)).await?;
+                assert_eq!(response.status, status, "{method} {path}");
+                assert_eq!(response.header("allow").as_deref(), allow, "{method} {path}");
+            }
+            Ok(())
+        },
+    );
+}
+
+#[test]
 fn a_page_of_the_web_is_refused() {
     with(
         |_| {},
