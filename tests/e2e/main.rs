@@ -24,6 +24,7 @@
 //! | `scim_gateway` | SCIM calls through the gateway into the store |
 //! | `scim_suites` | the store under scim2-tester and scim-sanity, on both databases, directly and through the gateway |
 //! | `support` | what these share |
+//! | `worker` | the edge worker in workerd, Deno, Bun and Node.js |
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -55,3 +56,4 @@ mod scim_clients;
 mod scim_gateway;
 mod scim_suites;
 mod support;
+mod worker;

@@ -14,7 +14,10 @@ export function certificate(request) {
   return shown?.certPresented === "1" ? shown.certFingerprintSHA256 : undefined;
 }
 
-/** The same request to another URL, changed: lines of `-name`, `=name value` and `+name value`. */
+/**
+ * The same request to another URL, changed: lines of `-name`, `=name value` and `+name value`. Fields of one name are one value to who reads
+ * `headers`, although a comma may be part of each: so `repeated` has those that were added.
+ */
 export function changed(request, url, changes) {
   const sent = new Request(url, request);
   if (changes !== "") {
@@ -22,22 +25,38 @@ export function changed(request, url, changes) {
     for (const change of changes.split("\n")) {
       const space = change.indexOf(" ");
       if (change[0] === "=") headers.set(change.slice(1, space), change.slice(space + 1));
-      else if (change[0] === "+") headers.append(change.slice(1, space), change.slice(space + 1));
+      else if (change[0] === "+") append(sent, change.slice(1, space), change.slice(space + 1));
       else headers.delete(change.slice(1));
     }
   }
   return sent;
 }
 
+function append(sent, name, value) {
+  sent.repeated ??= {};
+  const first = sent.headers.get(name);
+  sent.repeated[name] ??= first === null ? [] : [first];
+  sent.repeated[name].push(value);
+  sent.headers.append(name, value);
+}
+
 /**
- * Sends a request on, to what has a `fetch`: a binding, or else the network. Redirects are for the client. Where `fetch` cannot upgrade a
- * connection to WebSocket, the platform has an `upgrade` in its context that can.
+ * Sends a request on, to what has a `fetch`: a binding, or else the network. Redirects are for the client. Where the platform's `fetch`
+ * does not carry everything as it is, its context has a `send` that does.
  */
 export function send(request, binding, context) {
-  if (context.upgrade !== undefined && binding === undefined && request.headers.get("upgrade") !== null) {
-    return context.upgrade(request);
-  }
-  return (binding ?? globalThis).fetch(request, { redirect: "manual" });
+  const sent =
+    binding === undefined && context.send !== undefined
+      ? context.send(request)
+      : (binding ?? globalThis).fetch(request, { redirect: "manual" });
+  return sent.catch(unreachable);
+}
+
+const BAD_GATEWAY = JSON.stringify({ type: "about:blank", title: "The origin could not be reached", status: 502 });
+
+function unreachable(error) {
+  console.error(`doorward: the origin could not be reached: ${error?.message ?? error}`);
+  return reply(502, "content-type\napplication/problem+json\ncache-control\nno-store", BAD_GATEWAY);
 }
 
 /** A response made here; `fields` are names and values, a line each. */

@@ -41,6 +41,7 @@ mod scim_gateway;
 mod scim_store;
 mod server;
 mod upstream;
+mod worker_runtime;
 
 pub use bootstrap::{EnvoyConfig, Listener, WasmPlugin};
 pub use client::{Connection, Request, Response, send, send_raw};
@@ -54,3 +55,4 @@ pub use runtime::{eventually, run};
 pub use scim_gateway::{GatewaySetup, ScimGateway};
 pub use scim_store::{Database, GATEWAY_KEY, ScimStore};
 pub use upstream::{Seen, Upstream};
+pub use worker_runtime::{Platform, WorkerBindings, WorkerRuntime, worker_section};

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// A running upstream. It answers 200 with a JSON document of what it received; see [`Seen::from_json`].
+/// A running upstream. It answers 200 with a JSON document of what it received; see [`Seen::from_json`]. Below `/answer/STATUS` it
+/// answers with that status, `Location: /elsewhere`, an `ETag` and two cookies.
 #[derive(Debug)]
 pub struct Upstream {
     server: Server,
@@ -122,11 +123,18 @@ fn echo(request: &WholeRequest, memory: &Mutex<Vec<Seen>>) -> Result<WholeRespon
         body: request.body().to_vec(),
     };
     let answer = seen.to_json().to_string();
+    let status = seen.path.strip_prefix("/answer/").and_then(|rest| rest.get(..3)?.parse::<u16>().ok());
     lock(memory).push(seen);
-    hyper::Response::builder()
-        .header("content-type", "application/json")
-        .body(Full::new(Bytes::from(answer)))
-        .context("expected to build a response")
+    let mut response = hyper::Response::builder().header("content-type", "application/json");
+    if let Some(status) = status {
+        response = response
+            .status(status)
+            .header("location", "/elsewhere")
+            .header("etag", "\"1\"")
+            .header("set-cookie", "a=1; Expires=Wed, 21 Oct 2099 07:28:00 GMT")
+            .header("set-cookie", "b=2");
+    }
+    response.body(Full::new(Bytes::from(answer))).context("expected to build a response")
 }
 
 fn from_bytes(bytes: &[u8]) -> String {

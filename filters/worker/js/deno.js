@@ -1,0 +1,34 @@
+// Deno: `deno serve --allow-env --allow-net --allow-read dist/worker/deno.js`, with the configuration document in `DOORWARD` or in the file
+// that `DOORWARD_FILE` names; or `worker(document)` in a module of yours.
+
+import { handler } from "./handler.js";
+import { carry, close, compiled, document, isWebSocket, received, webSocket } from "./process.js";
+
+/** A server by a document: an object, JSON text, or a function that tells it by the environment. */
+export function worker(document) {
+  const handle = handler(compiled(), typeof document === "function" ? document : () => document);
+  const environment = Deno.env.toObject();
+  return {
+    fetch(request) {
+      const send = (sent) => (isWebSocket(sent) ? upgrade(request, sent) : carry(sent));
+      return handle(received(request), environment, { waitUntil() {}, send });
+    },
+  };
+}
+
+export default worker(document);
+
+/** Two WebSockets, to the origin and to the client: the origin must agree first. */
+async function upgrade(request, sent) {
+  const origin = await webSocket(sent);
+  const { socket, response } = Deno.upgradeWebSocket(request, { protocol: origin.protocol });
+  const early = [];
+  origin.onmessage = ({ data }) => (socket.readyState === WebSocket.OPEN ? socket.send(data) : early.push(data));
+  origin.onclose = ({ code, reason }) => close(socket, code, reason);
+  origin.onerror = () => socket.close();
+  socket.onopen = () => early.forEach((data) => socket.send(data));
+  socket.onmessage = ({ data }) => origin.send(data);
+  socket.onclose = ({ code, reason }) => close(origin, code, reason);
+  socket.onerror = () => origin.close();
+  return response;
+}

@@ -1,0 +1,106 @@
+// What Node.js, Deno and Bun share: a process with an environment and files, which carries requests on itself. Their `fetch` unpacks
+// bodies, adds fields of its own, and upgrades no connection.
+
+import { readFileSync } from "node:fs";
+import http from "node:http";
+import https from "node:https";
+import { Readable } from "node:stream";
+
+/** Fields of a connection, not of a message (RFC 9110 section 7.6.1), and what is told anew on the next one. */
+const HOP = ["connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "expect", "host"];
+/** What a WebSocket client writes itself. */
+const HANDSHAKE = ["sec-websocket-key", "sec-websocket-version", "sec-websocket-extensions", "sec-websocket-protocol"];
+/** Responses that cannot have a body. */
+const BODILESS = [204, 205, 304];
+
+/** The compiled module. */
+export function compiled() {
+  return new WebAssembly.Module(readFileSync(new URL("./doorward.wasm", import.meta.url)));
+}
+
+/** The configuration document: the variable `DOORWARD` has its text, or `DOORWARD_FILE` the name of its file. */
+export function document({ DOORWARD, DOORWARD_FILE }) {
+  return DOORWARD ?? (DOORWARD_FILE === undefined ? undefined : readFileSync(DOORWARD_FILE, "utf8"));
+}
+
+/** The fields of a message that go on. What its `Connection` names does not: it must go before anything is decided by it. */
+export function lasting(pairs) {
+  const headers = new Headers(pairs);
+  const named = headers.get("connection")?.split(",") ?? [];
+  for (const name of [...named.map((name) => name.trim()), ...HOP]) if (/^[\w!#$%&'*+.^`|~-]+$/.test(name)) headers.delete(name);
+  return headers;
+}
+
+/** The same request without the fields that its `Connection` names. */
+export function received(request) {
+  const named = request.headers.get("connection")?.toLowerCase();
+  if (named === undefined || ["keep-alive", "close", "upgrade"].includes(named)) return request;
+  const headers = lasting(request.headers);
+  for (const name of ["host", "upgrade"]) if (request.headers.has(name)) headers.set(name, request.headers.get(name));
+  return new Request(request, { headers });
+}
+
+/** Whether a request wants to become a WebSocket. */
+export function isWebSocket(request) {
+  return request.method === "GET" && request.headers.get("upgrade")?.toLowerCase() === "websocket";
+}
+
+/** Sends a request on, and resolves to the response, neither of them changed. `upgraded` gets a connection that was upgraded. */
+export function carry(request, upgraded) {
+  const fields = lasting(request.headers);
+  const { body } = request;
+  if (upgraded !== undefined) {
+    fields.set("connection", "Upgrade");
+    fields.set("upgrade", request.headers.get("upgrade"));
+  } else if (body === null) {
+    if (fields.get("content-length") !== "0") fields.delete("content-length");
+  } else if (!fields.has("content-length")) {
+    // For some methods it would be left unsaid where the body ends.
+    fields.set("transfer-encoding", "chunked");
+  }
+  const url = new URL(request.url);
+  const options = { method: request.method, headers: { ...Object.fromEntries(fields), ...request.repeated }, signal: request.signal };
+  return new Promise((resolve, reject) => {
+    const outgoing = (url.protocol === "https:" ? https : http).request(url, options);
+    outgoing.on("response", (incoming) => resolve(response(request.method, incoming)));
+    outgoing.on("upgrade", (incoming, socket, rest) => resolve(upgraded?.(incoming, socket, rest)));
+    outgoing.on("error", (error) => {
+      // A kept connection may end as it is taken: then nothing was done.
+      const again = error.code === "ECONNRESET" && outgoing.reusedSocket && body === null && upgraded === undefined;
+      if (again && !request.signal.aborted) resolve(carry(request));
+      else reject(error);
+    });
+    if (body === null) outgoing.end();
+    else Readable.fromWeb(body).on("error", (error) => outgoing.destroy(error)).pipe(outgoing);
+  });
+}
+
+function response(method, incoming) {
+  const pairs = [];
+  for (let at = 0; at < incoming.rawHeaders.length; at += 2) pairs.push(incoming.rawHeaders.slice(at, at + 2));
+  const headers = lasting(pairs);
+  const status = incoming.statusCode;
+  if (method !== "HEAD" && !BODILESS.includes(status)) return new Response(Readable.toWeb(incoming), { status, headers });
+  incoming.resume();
+  return new Response(null, { status, headers });
+}
+
+/** A WebSocket to where a request goes on to, once it is open. For platforms that have no raw connection to hand over. */
+export function webSocket(request) {
+  const headers = lasting(request.headers);
+  const protocols = headers.get("sec-websocket-protocol")?.split(",").map((name) => name.trim()) ?? [];
+  for (const name of HANDSHAKE) headers.delete(name);
+  const socket = new WebSocket(request.url.replace("http", "ws"), { protocols, headers: Object.fromEntries(headers) });
+  socket.binaryType = "arraybuffer";
+  return new Promise((resolve, reject) => {
+    socket.onopen = () => resolve(socket);
+    socket.onerror = socket.onclose = () => reject(new Error("the origin took no WebSocket"));
+  });
+}
+
+/** What ends one side of a WebSocket as the other has ended. */
+export function close(socket, code, reason) {
+  // Codes that are told, but cannot be sent (RFC 6455 section 7.4.1).
+  if (code === 1000 || (code >= 3000 && code < 5000)) socket.close(code, reason);
+  else socket.close();
+}

@@ -1,0 +1,7 @@
+//! The edge worker in the runtimes that it is for: `workerd`, Deno, Bun and Node.js.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `scenarios` | `tests/scenarios`: the same requests to Envoy and to every runtime |
+
+mod scenarios;
