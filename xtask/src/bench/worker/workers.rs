@@ -55,12 +55,12 @@ impl Workers {
         command.arg("serve").arg(&config);
         let process = Process::spawn("workerd", &mut command, folder)?;
         let workers = Self { process, addrs };
-        for (_, addr) in &workers.addrs {
-            let listens = async || Ok(tokio::net::TcpStream::connect(addr).await.is_ok());
-            eventually("workerd listens", Duration::from_secs(30), listens)
-                .await
-                .with_context(|| workers.process.report(20))?;
-        }
+        // A socket takes connections before its worker is there. All workers are, once one of them answers.
+        let answers =
+            async || Ok(send(keys, &Request::get("/jwks")).await.is_ok_and(|found| found.status == 200));
+        eventually("workerd answers", Duration::from_secs(30), answers)
+            .await
+            .with_context(|| workers.process.report(20))?;
         Ok(workers)
     }
 
