@@ -21,7 +21,7 @@ export default worker(document);
 /** Two WebSockets, to the origin and to the client: the origin must agree first. */
 async function upgrade(request, sent) {
   const origin = await webSocket(sent);
-  const { socket, response } = Deno.upgradeWebSocket(request, { protocol: origin.protocol });
+  const { socket, response } = accepted(request, origin);
   const early = [];
   origin.onmessage = ({ data }) => (socket.readyState === WebSocket.OPEN ? socket.send(data) : early.push(data));
   origin.onclose = ({ code, reason }) => close(socket, code, reason);
@@ -31,4 +31,14 @@ async function upgrade(request, sent) {
   socket.onclose = ({ code, reason }) => close(origin, code, reason);
   socket.onerror = () => origin.close();
   return response;
+}
+
+function accepted(request, origin) {
+  try {
+    return Deno.upgradeWebSocket(request, { protocol: origin.protocol });
+  } catch (error) {
+    // It is no WebSocket request by Deno's measure: of several protocols it demands ", " between them.
+    origin.close();
+    throw error;
+  }
 }

@@ -3,5 +3,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | `scenarios` | `tests/scenarios`: the same requests to Envoy and to every runtime |
+//! | `transport` | bodies in both directions, connections that end, WebSockets |
 
 mod scenarios;
+mod transport;
