@@ -41,8 +41,11 @@ fn flatten(folder: &Path) -> Result<()> {
     let name = only.file_name();
     let import = format!("./snippets/{}/src/web.js", name.to_string_lossy());
     ensure!(text.contains(&import), "expected {} to import {import}", glue.display());
-    fs::write(&glue, text.replace(&import, "./web.js"))
-        .with_context(|| format!("expected to write {}", glue.display()))?;
+    // Where the file is, and not what the module calls it.
+    let text = text
+        .replace(&format!("from '{import}'"), "from './web.js'")
+        .replace(&format!("from \"{import}\""), "from \"./web.js\"");
+    fs::write(&glue, text).with_context(|| format!("expected to write {}", glue.display()))?;
     fs::remove_dir_all(&snippets).with_context(|| format!("expected to remove {}", snippets.display()))
 }
 
