@@ -5,8 +5,8 @@ use anyhow::{Context, Result, ensure};
 use doorward::jose::base64url;
 use doorward_testbed::readme::{Changing, Shown, between_marks, mark, replace, shown};
 use doorward_testbed::{
-    Algorithm, Envoy, Issuer, Process, Request, Response, Seen, Upstream, WasmPlugin, folder, port, run,
-    send, unix_now,
+    Algorithm, Envoy, Issuer, Platform, Process, Request, Response, Seen, Upstream, WasmPlugin, folder, port,
+    run, send, unix_now,
 };
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,8 +19,15 @@ use std::time::Duration;
 
 /// The examples whose commands need a shell, and perhaps a proxy. What is not among them has only `dist/doorward`, and is run
 /// by `cli/tests/documentation.rs`; so is the last one, which needs no proxy.
-const FOLLOWED: [&str; 5] =
-    ["entra-multi-tenant", "identity-headers", "shadow-rollout", GATEWAY, "scim-standalone"];
+const FOLLOWED: [&str; 7] = [
+    "cloudflare-worker",
+    "deno-edge",
+    "entra-multi-tenant",
+    "identity-headers",
+    "shadow-rollout",
+    GATEWAY,
+    "scim-standalone",
+];
 
 /// What its commands print has ids and times, which are others each time.
 const GATEWAY: &str = "scim-gateway";
@@ -31,9 +38,8 @@ fn every_command_of_every_readme_is_run() {
     for entry in fs::read_dir(folder::root().join("examples")).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        let needs_shell = |shown: &Shown| {
-            !shown.command.starts_with("dist/doorward ") && shown.command != "cargo xtask build"
-        };
+        let needs_shell =
+            |shown: &Shown| !shown.command.starts_with("dist/doorward ") && !is_setup(&shown.command);
         let readme = fs::read_to_string(path.join("README.md")).unwrap();
         if shown(&readme).iter().any(needs_shell) {
             found.insert(name);
@@ -60,6 +66,21 @@ fn the_readme_of_shadow_rollout_can_be_followed() {
 #[test]
 fn the_readme_of_scim_gateway_can_be_followed() {
     run(follow(GATEWAY)).unwrap();
+}
+
+#[test]
+fn the_readme_of_cloudflare_worker_can_be_followed() {
+    run(follow("cloudflare-worker")).unwrap();
+}
+
+#[test]
+fn the_readme_of_deno_edge_can_be_followed() {
+    run(follow("deno-edge")).unwrap();
+}
+
+/// What `cargo xtask test` has done before.
+fn is_setup(command: &str) -> bool {
+    command == "cargo xtask build" || command.starts_with("npm ci ")
 }
 
 /// Runs every command of an example's README in one shell in the root folder, and compares what it prints.
@@ -91,7 +112,7 @@ async fn follow(example: &str) -> Result<()> {
     }
     let all: Vec<_> = shown(&here(&read(&format!("examples/{example}/README.md"))?))
         .into_iter()
-        .filter(|shown| shown.command != "cargo xtask build")
+        .filter(|shown| !is_setup(&shown.command))
         .collect();
     ensure!(!all.is_empty(), "expected commands in the README of {example}");
     ensure!(all.iter().any(|shown| !shown.printed.is_empty()), "expected what they print");
@@ -103,6 +124,9 @@ async fn follow(example: &str) -> Result<()> {
     bash.arg(&script).current_dir(folder::root());
     let path = std::env::var("PATH").unwrap_or_default();
     bash.env("PATH", format!("{}:{path}", programs(&scratch)?.display()));
+    // wrangler would ask its maker.
+    bash.envs([("WRANGLER_SEND_METRICS", "false"), ("CLOUDFLARE_CF_FETCH_ENABLED", "false"), ("CI", "1")]);
+    bash.env("DENO_NO_UPDATE_CHECK", "1");
     // What it starts in the background ends with it.
     let process = Process::spawn_group("commands", &mut bash, &scratch)?;
     doorward_testbed::eventually("the last command has ended", Duration::from_secs(600), async || {
@@ -159,7 +183,7 @@ fn as_script(scratch: &Path, all: &[Shown], changes: bool) -> Result<String> {
     Ok(script)
 }
 
-/// A folder with the test bed's Envoy under its usual name; other Envoys run on this machine at the same time.
+/// A folder with the test bed's Envoy and Deno under their usual names; other Envoys run on this machine at the same time.
 fn programs(scratch: &Path) -> Result<PathBuf> {
     let folder = scratch.join("bin");
     fs::create_dir(&folder)?;
@@ -167,6 +191,7 @@ fn programs(scratch: &Path) -> Result<PathBuf> {
     let program = Envoy::program()?;
     fs::write(&envoy, format!("#!/bin/sh\nexec '{}' --disable-hot-restart \"$@\"\n", program.display()))?;
     fs::set_permissions(&envoy, fs::Permissions::from_mode(0o755))?;
+    std::os::unix::fs::symlink(Platform::Deno.program()?, folder.join("deno"))?;
     Ok(folder)
 }
 

@@ -77,9 +77,10 @@ pub(crate) fn postgres() -> Result<()> {
     })
 }
 
-/// The npm packages of the end-to-end tests.
+/// The npm packages of the end-to-end tests, and of the example that they follow.
 fn node() -> Result<()> {
-    npm("tests/e2e/node")
+    npm("tests/e2e/node")?;
+    npm("examples/cloudflare-worker")
 }
 
 /// The npm packages of a folder of ours, by its lock file.

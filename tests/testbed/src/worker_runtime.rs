@@ -62,7 +62,10 @@ impl Platform {
     }
 
     /// The program. npm's own are started by scripts at installation, which are not run: theirs are in the platform's package.
-    fn program(self) -> Result<PathBuf> {
+    ///
+    /// # Errors
+    /// If it is not installed.
+    pub fn program(self) -> Result<PathBuf> {
         let package = match self {
             Self::Workerd => "@cloudflare/workerd-linux-64/bin/workerd",
             Self::Deno => "@deno/linux-x64-glibc/deno",
