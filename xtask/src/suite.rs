@@ -50,6 +50,7 @@ fn build() -> Result<()> {
     artifacts::filters(&toolchain)?;
     worker::build(&toolchain)?;
     artifacts::test_filter(&toolchain)?;
+    worker::checks(&toolchain)?;
     package::images(&package::folder())?;
     artifacts::native()
 }

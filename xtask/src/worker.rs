@@ -1,14 +1,14 @@
 //! The edge worker, `dist/worker`: a module, the JavaScript that calls it, and an entry for each platform.
 
 use crate::artifacts::{self, deliver};
-use crate::command::{cargo, run};
+use crate::command::{cargo, run, shown_path};
 use crate::progress::step;
 use crate::toolchain::{Target, Toolchain};
 use crate::wasm_opt;
 use anyhow::{Context, Result};
 use doorward_testbed::folder;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The folder in `dist`.
 const FOLDER: &str = "worker";
@@ -19,13 +19,7 @@ const MODULE: &str = "doorward.wasm";
 /// Builds it.
 pub(crate) fn build(toolchain: &Toolchain) -> Result<()> {
     step("worker", || {
-        let compiled = artifacts::module(toolchain, Target::Web, "doorward-worker", "doorward_worker.wasm")?;
-        let made = folder::target().join("wasm").join(FOLDER);
-        let _ = fs::remove_dir_all(&made);
-        fs::create_dir_all(&made).with_context(|| format!("expected to make {}", made.display()))?;
-        run(cargo()
-            .args(["run", "--quiet", "--locked", "--package", "doorward-bindgen", "--"])
-            .args([&compiled, &made]))?;
+        let made = made(toolchain, FOLDER, &[])?;
         let (module, note) = wasm_opt::shrink(&read(&made.join(MODULE))?, MODULE)?;
         for file in GLUE {
             deliver(&read(&made.join(file))?, &format!("{FOLDER}/{file}"))?;
@@ -35,6 +29,24 @@ pub(crate) fn build(toolchain: &Toolchain) -> Result<()> {
         }
         Ok(deliver(&module, &format!("{FOLDER}/{MODULE}"))? + note)
     })
+}
+
+/// Builds what the tests alone call, `target/wasm/worker-checks`.
+pub(crate) fn checks(toolchain: &Toolchain) -> Result<()> {
+    step("worker-checks", || Ok(shown_path(&made(toolchain, "worker-checks", &["checks"])?)))
+}
+
+/// The module and its JavaScript, in a folder of this name where modules are compiled.
+fn made(toolchain: &Toolchain, name: &str, features: &[&str]) -> Result<PathBuf> {
+    let compiled =
+        artifacts::module_with(toolchain, Target::Web, "doorward-worker", "doorward_worker.wasm", features)?;
+    let made = folder::target().join("wasm").join(name);
+    let _ = fs::remove_dir_all(&made);
+    fs::create_dir_all(&made).with_context(|| format!("expected to make {}", made.display()))?;
+    run(cargo()
+        .args(["run", "--quiet", "--locked", "--package", "doorward-bindgen", "--"])
+        .args([&compiled, &made]))?;
+    Ok(made)
 }
 
 /// The files written by hand: one for each platform, and what they share.
@@ -48,7 +60,7 @@ fn entries() -> Result<Vec<String>> {
     Ok(names)
 }
 
-fn sources() -> std::path::PathBuf {
+fn sources() -> PathBuf {
     folder::root().join("filters/worker/js")
 }
 

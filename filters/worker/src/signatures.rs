@@ -36,7 +36,7 @@ impl Signatures {
     }
 
     /// What WebCrypto says; `None` if it cannot be asked.
-    async fn ask(&self, job: &SignatureJob<'_>) -> Option<Verdict> {
+    pub(crate) async fn ask(&self, job: &SignatureJob<'_>) -> Option<Verdict> {
         if self.unknown.borrow().contains(&job.algorithm) || !job.key.fits(job.algorithm) {
             return None;
         }
@@ -56,8 +56,12 @@ impl Signatures {
         match asked.await {
             Ok(valid) => Some(Verdict::from(valid.is_truthy())),
             Err(error) => {
-                log::warn!("signatures: {name} is checked in the sandbox from now on: {error:?}");
-                self.unknown.borrow_mut().insert(job.algorithm);
+                // Any other error is of this key alone. It may be a client's own, as those of DPoP proofs are, who shall not decide
+                // how the next one's is checked.
+                if web::is_not_supported(&error) {
+                    log::warn!("signatures: {name} is checked in the sandbox from now on: {error:?}");
+                    self.unknown.borrow_mut().insert(job.algorithm);
+                }
                 None
             }
         }

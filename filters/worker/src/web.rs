@@ -152,6 +152,11 @@ pub(crate) async fn resolved(promise: Result<Promise, JsValue>) -> Result<JsValu
     JsFuture::from(promise?).await
 }
 
+/// Whether an error says that the platform has no such algorithm.
+pub(crate) fn is_not_supported(error: &JsValue) -> bool {
+    Reflect::get(error, &JsValue::from_str("name")).is_ok_and(|name| name == "NotSupportedError")
+}
+
 /// What is bound to a name; an error that names it if nothing is.
 pub(crate) fn bound(bindings: &JsValue, name: &str) -> Result<JsValue, String> {
     let found = Reflect::get(bindings, &JsValue::from_str(name)).ok();

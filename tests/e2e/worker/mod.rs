@@ -3,7 +3,9 @@
 //! | module | what it holds |
 //! |---|---|
 //! | `scenarios` | `tests/scenarios`: the same requests to Envoy and to every runtime |
+//! | `signatures` | WebCrypto's verdicts against pure Rust's, on every vector |
 //! | `transport` | bodies in both directions, connections that end, WebSockets |
 
 mod scenarios;
+mod signatures;
 mod transport;

@@ -92,7 +92,19 @@ impl WorkerRuntime {
     /// # Errors
     /// As for [`Self::start`].
     pub async fn start_with(platform: Platform, document: &Value, bindings: &WorkerBindings) -> Result<Self> {
-        let worker = folder::dist().join("worker");
+        Self::start_modules(platform, &folder::dist().join("worker"), document, bindings).await
+    }
+
+    /// Like [`Self::start_with`], with the modules of another folder.
+    ///
+    /// # Errors
+    /// As for [`Self::start`].
+    pub async fn start_modules(
+        platform: Platform,
+        worker: &Path,
+        document: &Value,
+        bindings: &WorkerBindings,
+    ) -> Result<Self> {
         let entry = worker.join(entry(platform));
         ensure!(entry.is_file(), "expected {}: run `cargo xtask build`", entry.display());
         let folder = folder::scratch(platform.name())?;
@@ -103,7 +115,7 @@ impl WorkerRuntime {
         match platform {
             Platform::Workerd => {
                 let config = folder.join("config.capnp");
-                fs::write(&config, capnp(&worker, &folder, bindings)?)
+                fs::write(&config, capnp(worker, &folder, bindings)?)
                     .with_context(|| format!("expected {}", config.display()))?;
                 command.args(["serve", "--control-fd=1"]).arg(&config);
             }
