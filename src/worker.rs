@@ -1,6 +1,5 @@
-//! What an edge worker does beside deciding: where requests go on to, and what of its platform it uses.
+//! What an edge worker does beside deciding: where requests and SCIM calls go on to, and what of its platform it uses.
 
-use crate::oidc::Endpoint;
 use std::fmt;
 
 /// The section `worker` of the document.
@@ -18,6 +17,8 @@ pub struct WorkerPolicy {
     pub metrics: Option<MetricsPage>,
     /// The binding of a dataset that takes a data point for each decision.
     pub analytics: Option<String>,
+    /// Where clean SCIM calls go on to; `None` if none are taken.
+    pub store: Option<StoreTarget>,
 }
 
 impl fmt::Debug for WorkerPolicy {
@@ -29,6 +30,7 @@ impl fmt::Debug for WorkerPolicy {
             .field("proofs", &self.proofs)
             .field("metrics", &self.metrics)
             .field("analytics", &self.analytics)
+            .field("store", &self.store)
             .finish_non_exhaustive()
     }
 }
@@ -48,6 +50,22 @@ pub enum Origin {
     },
     /// What the platform has bound to this name, such as another worker.
     Binding(String),
+}
+
+/// Where clean SCIM calls go on to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreTarget {
+    /// A store's scheme, host and port.
+    Url {
+        /// `https` or `http`.
+        scheme: String,
+        /// Host and port.
+        authority: String,
+    },
+    /// A store behind what the platform has bound to this name.
+    Binding(String),
+    /// Nowhere: the store is in the worker, and keeps its data in the D1 database bound to this name.
+    D1(String),
 }
 
 /// Where key sets are kept for isolates that start.
@@ -75,12 +93,4 @@ pub struct MetricsPage {
     pub path: String,
     /// SHA-256 of the bearer token that must be shown there.
     pub sha256: [u8; 32],
-}
-
-impl Origin {
-    /// The origin at a URL without path.
-    pub(crate) fn url(endpoint: Endpoint) -> Option<Self> {
-        let Endpoint { scheme, authority, path, .. } = endpoint;
-        (path == "/").then_some(Self::Url { scheme, authority })
-    }
 }

@@ -38,7 +38,7 @@ pub(super) struct Document {
     pub(super) bypass_cors_preflight: bool,
     /// Bounds on what clients send and cause.
     pub(super) limits: Limits,
-    /// SCIM calls that the filter `scim-gateway` takes for a backing store. A document for that filter alone needs no `rules`.
+    /// SCIM calls that the filter `scim-gateway`, or an edge worker, takes for a backing store. A document for these alone needs no `rules`.
     // Kept as JSON, so that a filter that has nothing to do with it need not hold what reads it.
     #[cfg_attr(feature = "schema", schemars(with = "Option<Scim>"))]
     pub(super) scim: Option<Value>,

@@ -528,6 +528,74 @@ fn scim_alone_needs_no_rules_and_rules_need_no_scim() {
 }
 
 #[test]
+fn scim_at_a_worker_needs_a_store() {
+    let with = |worker: Option<Value>, is_keyed: bool| {
+        let mut document = scim();
+        if let Some(worker) = worker {
+            document["worker"] = worker;
+        }
+        if !is_keyed {
+            document["scim"].as_object_mut().unwrap().remove("store");
+        }
+        document.to_string()
+    };
+    let found = |loaded: Result<Config, super::ConfigError>| match loaded {
+        Ok(_) => Vec::new(),
+        Err(error) => {
+            error.faults().iter().map(|fault| format!("{}: {}", fault.path, fault.message)).collect()
+        }
+    };
+    let no_target = "worker.store: expected where SCIM calls go on to, but found nothing";
+    let no_store = "scim.store: expected the store that calls go to, but found nothing";
+    let (url, d1) =
+        (json!({ "store": { "url": "https://store.example" } }), json!({ "store": { "d1": "DB" } }));
+    for (worker, is_keyed, expected) in [
+        (None, true, vec![no_target]),
+        (Some(json!({})), true, vec![no_target]),
+        (Some(url.clone()), true, vec![]),
+        // Only who has the store itself needs no key for it.
+        (Some(url.clone()), false, vec![no_store]),
+        (Some(d1.clone()), true, vec![]),
+        (Some(d1.clone()), false, vec![]),
+        (
+            Some(json!({ "store": { "url": "https://store.example/scim" } })),
+            true,
+            vec!["worker.store.url: expected a URL without a path, but found \"https://store.example/scim\""],
+        ),
+        (
+            Some(json!({ "store": { "d1": "" } })),
+            true,
+            vec!["worker.store.d1: expected a name, but found nothing"],
+        ),
+        (
+            Some(json!({ "store": { "binding": "" } })),
+            true,
+            vec!["worker.store.binding: expected a name, but found nothing"],
+        ),
+    ] {
+        let text = with(worker.clone(), is_keyed);
+        assert_eq!(found(Config::load_with_scim_worker(text.as_bytes())), expected, "{text}");
+        // Whoever checks a document sees what a worker would, if it says that there is one.
+        if worker.is_some() {
+            assert_eq!(found(Config::load(text.as_bytes())), expected, "{text}");
+        }
+    }
+    // A proxy has no store of its own.
+    let faults = found(Config::load_with_scim(with(Some(d1), false).as_bytes()));
+    assert!(faults.contains(&no_store.to_owned()), "{faults:?}");
+    let refused =
+        "scim: expected nothing: this worker takes no SCIM calls, but that of dist/scim-worker does";
+    let faults = found(Config::load_with_worker(with(Some(url.clone()), true).as_bytes()));
+    assert!(faults.contains(&refused.to_owned()), "{faults:?}");
+    let mut rules = smallest();
+    rules["worker"] = url;
+    assert_eq!(
+        found(Config::load_with_scim_worker(rules.to_string().as_bytes())),
+        ["worker.store: expected scim, whose calls go there, but found nothing"]
+    );
+}
+
+#[test]
 fn faults_of_scim_are_found_in_their_places() {
     check_scim(
         "/scim/tenants",

@@ -59,6 +59,13 @@ impl GatewayPolicy {
         (call, admission)
     }
 
+    /// Whether a request is for one of the tenants, as its address says: for hosts that have requests of other kinds too. One whose path
+    /// has several readings is for none.
+    pub fn takes(&self, head: &RequestHead<'_>) -> bool {
+        let path = NormalPath::parse(head.path);
+        path.is_ok_and(|path| self.sites.find(head.authority, path.as_str()).is_some())
+    }
+
     fn admit(
         &self,
         authn: &AuthnPolicy,

@@ -210,9 +210,24 @@ impl Call {
         self.actor.as_ref()
     }
 
+    /// The method.
+    pub fn method(&self) -> Method {
+        self.method
+    }
+
     /// The id that this call has in the audit line, in the store's audit record and in the response.
     pub fn request_id(&self) -> &str {
         &self.request_id
+    }
+
+    /// Whether it may be sent to the store again if nobody knows whether it came there: what is read, what is written as a whole, and a
+    /// create, which the store knows again by its `Idempotency-Key`. What asks for a version is done only once.
+    pub fn is_repeatable(&self) -> bool {
+        match self.operation() {
+            Operation::Read | Operation::Search | Operation::Create | Operation::Discover => true,
+            Operation::Replace | Operation::Delete => self.fields.if_match.is_none(),
+            Operation::Patch | Operation::Bulk | Operation::Other => false,
+        }
     }
 
     /// The name of the resource type that it is about; none if it is about several, or none.

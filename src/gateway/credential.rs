@@ -192,7 +192,7 @@ impl fmt::Debug for CredentialKey {
 }
 
 /// The actor as a credential has it.
-fn actor(text: &str) -> Cow<'_, str> {
+pub(super) fn actor(text: &str) -> Cow<'_, str> {
     if text.is_empty() || is_actor(text) {
         return Cow::Borrowed(text);
     }

@@ -22,15 +22,16 @@ pub struct GatewayPolicy {
     pub sites: Sites,
     /// The tokens of all tenants.
     pub tokens: StaticTokens,
-    /// Where clean calls go.
-    pub store: StoreLink,
+    /// Where clean calls go; `None` if the host has the store itself, and tells it who calls.
+    pub store: Option<StoreLink>,
     /// The longest body, in bytes.
     pub max_body: usize,
     /// How much a Bulk request may hold.
     pub bulk: BulkLimits,
     /// What audit lines show of persons.
     pub personal: Personal,
-    /// What the names of buckets are made with: the same on all workers, and a secret ([`CredentialKey::digest`]).
+    /// What the names of buckets are made with: the same on all workers, and a secret ([`CredentialKey::digest`]). Without a store's key a
+    /// host puts one of its own here.
     pub salt: [u8; 32],
 }
 

@@ -34,6 +34,8 @@ pub enum Reason {
     ContentEncoding,
     /// The body is longer than the limit.
     BodyTooLarge,
+    /// The body ended before its time.
+    BodyIncomplete,
     /// The call is not as SCIM and the tenant's schemas want it.
     NotAccepted,
     /// The store cannot be reached, or takes too long.
@@ -62,6 +64,7 @@ impl Reason {
             Self::HeaderRepeated => "header_repeated",
             Self::ContentEncoding => "content_encoding",
             Self::BodyTooLarge => "body_too_large",
+            Self::BodyIncomplete => "body_incomplete",
             Self::NotAccepted => "not_accepted",
             Self::StoreUnavailable => "store_unavailable",
             Self::StoreDisagrees => "store_disagrees",
@@ -101,6 +104,7 @@ impl Refusal {
             Reason::HeaderRepeated => (400, "expected the field once"),
             Reason::ContentEncoding => (415, "expected a body without Content-Encoding"),
             Reason::BodyTooLarge => (413, "expected a shorter body"),
+            Reason::BodyIncomplete => (400, "expected a whole body"),
             Reason::NotAccepted => (400, "expected a SCIM request"),
             Reason::StoreUnavailable => (503, "the service is not available; try again later"),
             Reason::StoreDisagrees | Reason::StoreFailed => (502, "the service failed"),
@@ -180,6 +184,7 @@ impl Reason {
             | Self::HeaderRepeated
             | Self::ContentEncoding
             | Self::BodyTooLarge
+            | Self::BodyIncomplete
             | Self::NotAccepted
             | Self::StoreUnavailable
             | Self::StoreDisagrees

@@ -1,7 +1,7 @@
 //! What needs no database is settled here: whatever is at fault in a call is told at once, and the store gets what is clean.
 
 use super::call::{Call, Method, Operation};
-use super::credential::Grant;
+use super::credential::{Grant, Granted, actor};
 use super::mapping::Mapping;
 use super::policy::{GatewayPolicy, Tenant};
 use super::refusal::{Reason, Refusal};
@@ -64,29 +64,36 @@ impl GatewayPolicy {
             return Err(Refusal::too_large(limit));
         }
         let clean = self.clean(call, tenant, body)?;
-        let target = format!("{}{}", self.store.base_path, clean.target);
-        let actor = actor.name();
-        let credential = self.store.key.seal(
-            surroundings.now,
-            &Grant {
-                issuer: &self.store.gateway,
-                tenant: &tenant.name,
-                actor: &actor,
-                profile: tenant.profile,
-                base_url: &tenant.base_url,
-                request_id: &call.request_id,
-                client: surroundings.client,
-                method: call.method.as_str(),
-                target: &target,
-            },
-        );
         let mut mutations = Vec::with_capacity(8);
         let set = |name: &'static str, value: String| {
             HeaderMutation::Set(name.as_bytes().into(), value.into_bytes().into())
         };
         mutations.extend(call.fields.removed.iter().map(|name| HeaderMutation::Remove(name.clone().into())));
-        mutations.push(set(":path", target));
-        mutations.push(set("authorization", format!("Bearer {credential}")));
+        match &self.store {
+            Some(store) => {
+                let target = format!("{}{}", store.base_path, clean.target);
+                let credential = store.key.seal(
+                    surroundings.now,
+                    &Grant {
+                        issuer: &store.gateway,
+                        tenant: &tenant.name,
+                        actor: &actor.name(),
+                        profile: tenant.profile,
+                        base_url: &tenant.base_url,
+                        request_id: &call.request_id,
+                        client: surroundings.client,
+                        method: call.method.as_str(),
+                        target: &target,
+                    },
+                );
+                mutations.push(set(":path", target));
+                mutations.push(set("authorization", format!("Bearer {credential}")));
+            }
+            None => mutations.extend([
+                set(":path", clean.target),
+                HeaderMutation::Remove(b"authorization".as_slice().into()),
+            ]),
+        }
         if !call.fields.has_request_id {
             mutations.push(set("x-request-id", call.request_id.clone()));
         }
@@ -100,6 +107,21 @@ impl GatewayPolicy {
             mutations.push(HeaderMutation::Remove(b"content-length".as_slice().into()));
         }
         Ok(Forwarding { mutations, body: clean.body })
+    }
+
+    /// What a store that the host has itself is told of a call that is settled, and needs no credential to believe; `issuer` is what the host
+    /// calls itself. `None` if it is not known who calls.
+    pub fn granted(&self, call: &Call, issuer: &str, client: Option<IpAddr>) -> Option<Granted> {
+        let tenant = self.tenant(call.tenant?)?;
+        Some(Granted {
+            issuer: issuer.to_owned(),
+            tenant: tenant.name.clone(),
+            actor: actor(&call.actor.as_ref()?.name()).into_owned(),
+            profile: tenant.profile,
+            base_url: tenant.base_url.clone(),
+            request_id: call.request_id.clone(),
+            client,
+        })
     }
 
     fn clean(&self, call: &Call, tenant: &Tenant, body: &[u8]) -> Result<Clean, Refusal> {

@@ -609,3 +609,66 @@ fn audit_lines_mask_persons() {
         assert_eq!(Ending { status, ..done }.outcome().as_str(), expected);
     }
 }
+
+#[test]
+fn a_call_is_for_a_tenant_by_its_address_alone() {
+    let bed = bed();
+    for (path, expected) in [
+        ("/tenants/acme/scim/v2/Users?filter=x", true),
+        ("/tenants/acme/scim/v2", true),
+        ("/tenants/other/scim/v2/Users", false),
+        ("/", false),
+        ("/tenants/acme/scim/v2/%2e%2e/Users", false),
+    ] {
+        let sent = get(path, "");
+        assert_eq!(sent.with(|head| bed.policy.takes(head)), expected, "{path}");
+    }
+}
+
+#[test]
+fn a_call_is_repeated_if_the_store_can_know_it_again() {
+    let bed = bed();
+    let base = "/tenants/acme/scim/v2";
+    for (method, path, field, expected) in [
+        ("GET", "/Users", None, true),
+        ("HEAD", "/Users/1", None, true),
+        ("POST", "/Users/.search", None, true),
+        ("GET", "/Schemas", None, true),
+        ("POST", "/Users", None, true),
+        ("PUT", "/Users/1", None, true),
+        ("PUT", "/Users/1", Some("W/\"1\""), false),
+        ("DELETE", "/Users/1", None, true),
+        ("DELETE", "/Users/1", Some("W/\"1\""), false),
+        ("PATCH", "/Users/1", None, false),
+        ("POST", "/Bulk", None, false),
+        ("POST", "/Me", None, false),
+    ] {
+        let path = format!("{base}{path}");
+        let fields = field.map(|version| ("if-match", version)).into_iter().collect();
+        let (call, _) = bed.begin(&Sent { method, path: &path, fields, body: "" });
+        assert_eq!(call.is_repeatable(), expected, "{method} {path} {field:?}");
+    }
+}
+
+#[test]
+fn a_store_that_is_near_needs_no_credential() {
+    let mut document = document_with(|_| {});
+    document["scim"].as_object_mut().unwrap().remove("store");
+    document["worker"] = json!({ "store": { "d1": "DB" } });
+    let config = Config::load_with_scim_worker(document.to_string().as_bytes()).unwrap();
+    let (policy, authn) = config.into_gateway(1).unwrap();
+    let bed = Bed { policy, authn };
+    let token = format!("Bearer {ACME}");
+    let (call, forwarded) = bed.forward(&get("/tenants/acme/scim/v2/Users?count=1", &token)).unwrap();
+    assert_eq!(forwarded.path(), "/Users?count=1");
+    assert_eq!(forwarded.field("authorization"), None);
+    assert!(forwarded.removed.contains(&"authorization".to_owned()), "{forwarded:?}");
+    let client = Some([192, 0, 2, 7].into());
+    let granted = bed.policy.granted(&call, "worker", client).unwrap();
+    // The same as a store elsewhere reads from a credential.
+    let (_, sealed) = self::bed().forward(&get("/tenants/acme/scim/v2/Users?count=1", &token)).unwrap();
+    assert_eq!(granted, Granted { issuer: "worker".to_owned(), ..sealed.granted("GET") });
+    // Of a call that was refused nothing can be told.
+    let (call, _) = bed.begin(&get("/tenants/acme/scim/v2/Users", "Bearer other"));
+    assert_eq!(bed.policy.granted(&call, "worker", client), None);
+}

@@ -26,7 +26,7 @@ use std::fmt;
 use std::time::Duration;
 
 /// A configuration without a fault.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Config {
     policy: AuthnPolicy,
     verifications: Vec<Verification>,
@@ -36,8 +36,10 @@ pub struct Config {
 
 /// Which of the document's sections that not every host needs are looked at. A host that leaves one out does not hold what reads it.
 struct Sections {
-    scim: fn(&mut Compiler<'_>, &Path, Value) -> Option<ScimConfig>,
-    worker: fn(&mut Compiler<'_>, Option<Value>, &[Provider]) -> Option<WorkerPolicy>,
+    /// Told whether the worker is to have the store in it.
+    scim: fn(&mut Compiler<'_>, &Path, Value, bool) -> Option<ScimConfig>,
+    /// Told whether there is a section `scim`.
+    worker: fn(&mut Compiler<'_>, Option<Value>, &[Provider], bool) -> Option<WorkerPolicy>,
 }
 
 impl Config {
@@ -48,10 +50,10 @@ impl Config {
     /// tenants, or both.
     pub fn load(text: &[u8]) -> Result<Self, ConfigError> {
         let sections = Sections {
-            scim: |compiler, path, value| compiler.scim(path, value),
-            worker: |compiler, value, providers| {
+            scim: |compiler, path, value, is_store_near| compiler.scim(path, value, is_store_near),
+            worker: |compiler, value, providers, has_scim| {
                 // Where there is no worker, nothing is expected of one.
-                value.and_then(|value| compiler.worker(Some(value), providers))
+                value.and_then(|value| compiler.worker(Some(value), providers, has_scim))
             },
         };
         Self::load_with(text, &sections, |_, _| {})
@@ -62,20 +64,38 @@ impl Config {
     /// # Errors
     /// [`ConfigError`].
     pub fn load_with_rules(text: &[u8]) -> Result<Self, ConfigError> {
-        let sections = Sections { scim: |_, _, _| None, worker: |_, _, _| None };
+        let sections = Sections { scim: |_, _, _, _| None, worker: |_, _, _, _| None };
         Self::load_with(text, &sections, Self::check_rules)
     }
 
-    /// The same for an edge worker: a document without rules is at fault, and so is one that asks for more than `worker` provides.
+    /// The same for an edge worker that takes no SCIM calls: a document without rules is at fault, and so are one with `scim` and one that
+    /// asks for more than `worker` provides.
     ///
     /// # Errors
     /// [`ConfigError`].
     pub fn load_with_worker(text: &[u8]) -> Result<Self, ConfigError> {
         let sections = Sections {
-            scim: |_, _, _| None,
-            worker: |compiler, value, providers| compiler.worker(value, providers),
+            scim: |compiler, path, _, _| {
+                let message =
+                    "expected nothing: this worker takes no SCIM calls, but that of dist/scim-worker does";
+                compiler.faults.add(path, message);
+                None
+            },
+            worker: |compiler, value, providers, has_scim| compiler.worker(value, providers, has_scim),
         };
         Self::load_with(text, &sections, Self::check_rules)
+    }
+
+    /// The same for an edge worker that takes SCIM calls: it needs rules or `scim`.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn load_with_scim_worker(text: &[u8]) -> Result<Self, ConfigError> {
+        let sections = Sections {
+            scim: |compiler, path, value, is_store_near| compiler.scim(path, value, is_store_near),
+            worker: |compiler, value, providers, has_scim| compiler.worker(value, providers, has_scim),
+        };
+        Self::load_with(text, &sections, |_, _| {})
     }
 
     /// The same for a SCIM gateway: a document without `scim` is at fault.
@@ -83,8 +103,10 @@ impl Config {
     /// # Errors
     /// [`ConfigError`].
     pub fn load_with_scim(text: &[u8]) -> Result<Self, ConfigError> {
-        let sections =
-            Sections { scim: |compiler, path, value| compiler.scim(path, value), worker: |_, _, _| None };
+        let sections = Sections {
+            scim: |compiler, path, value, _| compiler.scim(path, value, false),
+            worker: |_, _, _, _| None,
+        };
         Self::load_with(text, &sections, |config, faults| {
             if config.scim.is_none() {
                 let message = "expected the tenants whose calls are taken, but found nothing";
@@ -198,7 +220,11 @@ fn compile(document: raw::Document, sections: &Sections, faults: &mut Faults) ->
         (Some(_), true) => Rules::default(),
         (Some(_), false) | (None, _) => compiler.rules(&root.member("rules"), document.rules),
     };
-    let scim = document.scim.and_then(|value| (sections.scim)(&mut compiler, &root.member("scim"), value));
+    let has_scim = document.scim.is_some();
+    let is_store_near = document.worker.as_ref().is_some_and(|worker| worker.pointer("/store/d1").is_some());
+    let scim = document
+        .scim
+        .and_then(|value| (sections.scim)(&mut compiler, &root.member("scim"), value, is_store_near));
     let identity = compiler.identity(document.identity_headers, document.payload_header);
     compiler.check_locations(&providers, &identity);
     let filter_state = compiler.filter_state(&root.member("filter_state"), document.filter_state);
@@ -206,7 +232,7 @@ fn compile(document: raw::Document, sections: &Sections, faults: &mut Faults) ->
     let max_token_bytes = compiler.max_token_bytes(&root.member("limits"), &document.limits);
     let token_cache = compiler.token_cache(&root.member("limits"), &document.limits);
     let denial_logs = compiler.denial_logs(&root.member("limits"), &document.limits);
-    let worker = (sections.worker)(&mut compiler, document.worker, &providers);
+    let worker = (sections.worker)(&mut compiler, document.worker, &providers, has_scim);
     let policy = AuthnPolicy {
         providers,
         issuers: compiler.issuers,

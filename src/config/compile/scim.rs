@@ -36,12 +36,18 @@ pub(in crate::config) struct ScimConfig {
 }
 
 impl Compiler<'_> {
-    pub(super) fn scim(&mut self, path: &Path, value: Value) -> Option<ScimConfig> {
+    /// `is_store_near`: the store is where the gateway is, and takes its word without a credential.
+    pub(super) fn scim(&mut self, path: &Path, value: Value, is_store_near: bool) -> Option<ScimConfig> {
         let raw: raw::Scim = document::read_part(path, value, self.faults)?;
         let catalog = self.catalog(path, &raw.schemas, &raw.resource_types);
         let store_path = path.member("store");
-        let store = self.faults.expect(&store_path, raw.store, "the store that calls go to");
-        let store = store.and_then(|store| self.store(&store_path, store));
+        let store = match raw.store {
+            None if is_store_near => Some(None),
+            store => {
+                let store = self.faults.expect(&store_path, store, "the store that calls go to");
+                store.and_then(|store| self.store(&store_path, store)).map(Some)
+            }
+        };
         let subject = match raw.subject {
             Some(segments) => self.claim_path(&path.member("subject"), segments),
             None => Some(ClaimPath::top("sub")),
@@ -73,7 +79,7 @@ impl Compiler<'_> {
         };
         let Built { tenants, rules, sites, tokens, catalog } = built;
         let store = store?;
-        let salt = store.key.digest("buckets");
+        let salt = store.as_ref().map(|store| store.key.digest("buckets")).unwrap_or_default();
         let policy = GatewayPolicy {
             catalog: catalog?,
             tenants,

@@ -7,12 +7,17 @@ use crate::config::{document, raw};
 use crate::oauth::certificate_digest;
 use crate::oidc::Endpoint;
 use crate::policy::NormalPath;
-use crate::worker::{KeyMemory, MetricsPage, Origin, ProofMemory, WorkerPolicy};
+use crate::worker::{KeyMemory, MetricsPage, Origin, ProofMemory, StoreTarget, WorkerPolicy};
 use serde_json::Value;
 
 impl Compiler<'_> {
     /// `None` is a fault. Without the section the defaults are taken.
-    pub(super) fn worker(&mut self, value: Option<Value>, providers: &[Provider]) -> Option<WorkerPolicy> {
+    pub(super) fn worker(
+        &mut self,
+        value: Option<Value>,
+        providers: &[Provider],
+        has_scim: bool,
+    ) -> Option<WorkerPolicy> {
         let path = &Path::default().member("worker");
         let raw: raw::Worker = match value {
             Some(value) => document::read_part(path, value, self.faults)?,
@@ -23,7 +28,10 @@ impl Compiler<'_> {
             Some(raw::Origin::Binding(name)) => {
                 self.bound_name(&path.member("origin").member("binding"), name).map(Origin::Binding)
             }
-            Some(raw::Origin::Url(url)) => self.origin(&path.member("origin").member("url"), &url),
+            Some(raw::Origin::Url(url)) => {
+                let endpoint = self.base(&path.member("origin").member("url"), &url);
+                endpoint.map(|Endpoint { scheme, authority, .. }| Origin::Url { scheme, authority })
+            }
         };
         let keys = raw.keys.and_then(|keys| {
             let place = path.member("keys");
@@ -52,16 +60,40 @@ impl Compiler<'_> {
         }
         let metrics = raw.metrics.and_then(|page| self.metrics_page(&path.member("metrics"), page));
         let analytics = raw.analytics.and_then(|name| self.bound_name(&path.member("analytics"), name));
-        Some(WorkerPolicy { origin: origin?, keys, proofs, secret, metrics, analytics })
+        let place = path.member("store");
+        match (&raw.store, has_scim) {
+            (None, true) => self.faults.add(&place, "expected where SCIM calls go on to, but found nothing"),
+            (Some(_), false) => {
+                self.faults.add(&place, "expected scim, whose calls go there, but found nothing");
+            }
+            (None, false) | (Some(_), true) => {}
+        }
+        let store = raw.store.and_then(|store| self.store_target(&place, store));
+        Some(WorkerPolicy { origin: origin?, keys, proofs, secret, metrics, analytics, store })
     }
 
-    fn origin(&mut self, path: &Path, url: &str) -> Option<Origin> {
-        let endpoint = self.faults.check(path, Endpoint::parse(url, ""))?;
-        let origin = Origin::url(endpoint);
-        if origin.is_none() {
-            self.faults.add(path, format_args!("expected a URL without a path, but found {url:?}"));
+    fn store_target(&mut self, path: &Path, raw: raw::StoreTarget) -> Option<StoreTarget> {
+        match raw {
+            raw::StoreTarget::Url(url) => {
+                let place = path.member("url");
+                let Endpoint { scheme, authority, .. } = self.base(&place, &url)?;
+                Some(StoreTarget::Url { scheme, authority })
+            }
+            raw::StoreTarget::Binding(name) => {
+                self.bound_name(&path.member("binding"), name).map(StoreTarget::Binding)
+            }
+            raw::StoreTarget::D1(name) => self.bound_name(&path.member("d1"), name).map(StoreTarget::D1),
         }
-        origin
+    }
+
+    /// A URL that has a scheme, a host and perhaps a port, and nothing else.
+    fn base(&mut self, path: &Path, url: &str) -> Option<Endpoint> {
+        let endpoint = self.faults.check(path, Endpoint::parse(url, ""))?;
+        if endpoint.path == "/" {
+            return Some(endpoint);
+        }
+        self.faults.add(path, format_args!("expected a URL without a path, but found {url:?}"));
+        None
     }
 
     fn metrics_page(&mut self, path: &Path, raw: raw::MetricsPage) -> Option<MetricsPage> {

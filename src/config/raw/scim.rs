@@ -5,16 +5,16 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// SCIM calls that the filter `scim-gateway` takes for a backing store.
+/// SCIM calls that the filter `scim-gateway`, or an edge worker, takes for a backing store.
 #[derive(Debug, Default, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(extend("required" = ["store", "tenants"])))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(extend("required" = ["tenants"])))]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct Scim {
     /// What clients call a tenant's service, `{tenant}` for its name: `https://scim.example.com/tenants/{tenant}/scim/v2`. For tenants
     /// that have none of their own.
     #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub(in crate::config) base_url: Option<String>,
-    /// The store that clean calls go to.
+    /// The store that clean calls go to. Required, unless it is in an edge worker (`worker.store.d1`).
     pub(in crate::config) store: Option<ScimStore>,
     /// Whose calls are taken, by the tenant's id in the store.
     #[cfg_attr(feature = "schema", schemars(extend("minProperties" = 1)))]

@@ -23,6 +23,21 @@ pub(in crate::config) struct Worker {
     /// Binding of a Workers Analytics Engine dataset that takes a data point for each decision. Default: none.
     #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub(in crate::config) analytics: Option<String>,
+    /// Where SCIM calls for the tenants of `scim` go on to. Required with `scim`.
+    pub(in crate::config) store: Option<StoreTarget>,
+}
+
+/// Where SCIM calls go on to.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub(in crate::config) enum StoreTarget {
+    /// Scheme, host and port of a store: `https://store.internal.example`. Its path is `scim.store.base_path`.
+    Url(String),
+    /// A binding by which a store is reached.
+    Binding(String),
+    /// The binding of a D1 database: the store is in the worker, and there is no server. Then `scim.store` may be absent.
+    D1(String),
 }
 
 /// Where requests go on to.
