@@ -92,19 +92,17 @@ pub(crate) fn filters(toolchain: &Toolchain) -> Result<()> {
 
 /// Builds a filter, takes out what it does not need, and says what is special about it.
 fn finished(toolchain: &Toolchain, filter: &Filter) -> Result<(Vec<u8>, &'static str)> {
-    let built = read(&module(toolchain, Target::Proxy, filter.package, filter.module)?)?;
+    let built = read(&module(toolchain, Target::Proxy, filter.package, filter.module, &[])?)?;
     let kept = exports::keep(&built, &[&EXPORTS, filter.callbacks].concat())?;
     wasm_opt::shrink(&kept, filter.file)
 }
 
+/// The feature of the worker that takes SCIM calls. It waits for a store most of the time, and is made small above all.
+pub(crate) const SCIM: &str = "scim";
+
 /// Builds a package to WebAssembly, as the filters are built, and answers where its module is. In a target folder of its
 /// own: the compiler may be another one.
-pub(crate) fn module(toolchain: &Toolchain, target: Target, package: &str, file: &str) -> Result<PathBuf> {
-    module_with(toolchain, target, package, file, &[])
-}
-
-/// Like [`module`], with features of the package.
-pub(crate) fn module_with(
+pub(crate) fn module(
     toolchain: &Toolchain,
     target: Target,
     package: &str,
@@ -117,6 +115,11 @@ pub(crate) fn module_with(
         .args(["build", "--profile", PROFILE, "--locked", "--package", package, "--target-dir"])
         .arg(&folder)
         .args(features.iter().flat_map(|feature| ["--features", feature]));
+    if features.contains(&SCIM) {
+        for package in ["doorward", "doorward-store", "doorward-worker"] {
+            cargo.args(["--config", &format!("profile.{PROFILE}.package.{package}.opt-level=\"z\"")]);
+        }
+    }
     toolchain.apply(&mut cargo, target);
     run(&mut cargo)?;
     Ok(folder.join(target.triple()).join(PROFILE).join(file))

@@ -22,7 +22,13 @@ pub(crate) fn run(filter: Option<&str>) -> Result<()> {
         );
         suite.check(
             "clippy",
-            cargo().args(["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]),
+            cargo().args(["clippy", "--workspace", "--all-targets", "--locked"]).args([
+                "--features",
+                "doorward-worker/scim",
+                "--",
+                "-D",
+                "warnings",
+            ]),
         );
         suite.dependencies();
     }

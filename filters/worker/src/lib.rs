@@ -3,13 +3,26 @@
 
 #[cfg(feature = "checks")]
 mod checks;
+#[cfg(feature = "scim")]
+mod calls;
+#[cfg(feature = "scim")]
+mod d1;
 mod edge;
+#[cfg(feature = "scim")]
+mod exchange;
 mod head;
+mod judge;
 mod logger;
 mod memory;
 mod metrics;
+#[cfg(feature = "scim")]
+mod near;
 mod proofs;
+#[cfg_attr(not(feature = "scim"), path = "no_scim.rs")]
+mod scim;
 mod signatures;
+#[cfg(feature = "scim")]
+mod store;
 mod web;
 
 use edge::Edge;

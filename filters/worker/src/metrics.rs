@@ -8,17 +8,21 @@
 //! | `doorward_worker_introspections_total` | counter | calls about opaque tokens, by `provider` and `outcome` (`answered`, `failed`) |
 //! | `doorward_worker_token_cache_total` | counter | requests whose token was judged before (`hit`), others (`miss`), and tokens that made room (`evicted`) |
 //! | `doorward_worker_token_cache_entries`, `doorward_worker_token_cache_bytes` | gauge | what the cache holds |
+//! | `doorward_worker_scim_calls_total` | counter | SCIM calls, by `tenant`, `operation` and `outcome`, as in audit lines |
+//! | `doorward_worker_scim_refused_total` | counter | SCIM calls that were answered here, by `tenant` and `code` |
 //!
-//! `provider` is whose token it was, and `-` where there was none or it was not known.
+//! `provider` is whose token it was, and `-` where there was none or it was not known; `tenant` likewise. The tokens of SCIM calls are judged
+//! by a machine of their own: where there are two, caches are added up, and of keys the newest are shown.
 
+use crate::scim::Scim;
 use crate::web;
-use doorward::authn::Authn;
 use doorward::authn::decision::{Decision, Reported};
 use doorward::authn::rejection::Denial;
+use doorward::authn::{Authn, CacheCounts};
 use doorward::oidc::KeySetState;
 use doorward::policy::ProviderId;
 use doorward::time::UnixTime;
-use std::cell::RefCell;
+use std::cell::{Ref, RefCell};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use wasm_bindgen::JsValue;
@@ -84,10 +88,12 @@ impl Metrics {
         }
     }
 
-    /// As text for Prometheus.
-    pub(crate) fn text(&self, authn: &Authn, now: UnixTime) -> String {
+    /// As text for Prometheus: what was counted, what the machines hold, and SCIM calls.
+    pub(crate) fn text(&self, machines: &[Ref<'_, Authn>], scim: Option<&Scim>, now: UnixTime) -> String {
         let mut page = Page::default();
         let counts = self.counts.borrow();
+        // They have the same providers.
+        let Some(authn) = machines.first() else { return page.0 };
         page.head("decisions_total", "counter");
         for (event, count) in counts.iter() {
             let (outcome, provider, code) = match event {
@@ -117,27 +123,51 @@ impl Metrics {
             let labels = [("provider", name(authn, Some(*provider))), ("outcome", outcome)];
             page.line("introspections_total", &labels, *count);
         }
-        page.head("key_age_seconds", "gauge");
-        for (id, machine) in authn.key_sets() {
-            if let Some(age) = machine.age(now) {
-                page.line("key_age_seconds", &[("provider", name(authn, Some(id)))], age.as_secs());
+        let (mut ages, mut sizes) = (BTreeMap::new(), BTreeMap::new());
+        for (id, machine) in machines.iter().flat_map(|authn| authn.key_sets()) {
+            if let (Some(age), KeySetState::Ready(set)) = (machine.age(now), machine.state(now)) {
+                let is_newer = ages.get(&id).is_none_or(|known| age < *known);
+                if is_newer {
+                    ages.insert(id, age);
+                    sizes.insert(id, set.keys().len());
+                }
             }
+        }
+        page.head("key_age_seconds", "gauge");
+        for (id, age) in ages {
+            page.line("key_age_seconds", &[("provider", name(authn, Some(id)))], age.as_secs());
         }
         page.head("keys", "gauge");
-        for (id, machine) in authn.key_sets() {
-            if let KeySetState::Ready(set) = machine.state(now) {
-                let count = u64::try_from(set.keys().len()).unwrap_or(u64::MAX);
-                page.line("keys", &[("provider", name(authn, Some(id)))], count);
-            }
+        for (id, size) in sizes {
+            page.line(
+                "keys",
+                &[("provider", name(authn, Some(id)))],
+                u64::try_from(size).unwrap_or(u64::MAX),
+            );
         }
-        let cache = authn.cache_counts();
+        let caches: Vec<_> = machines.iter().map(|authn| authn.cache_counts()).collect();
+        let sum = |part: fn(&CacheCounts) -> u64| {
+            caches.iter().fold(0_u64, |sum, counts| sum.saturating_add(part(counts)))
+        };
         page.head("token_cache_total", "counter");
-        for (outcome, count) in [("hit", cache.hits), ("miss", cache.misses), ("evicted", cache.evictions)] {
-            page.line("token_cache_total", &[("outcome", outcome)], count);
-        }
-        for (metric, count) in [("token_cache_entries", cache.entries), ("token_cache_bytes", cache.bytes)] {
-            page.head(metric, "gauge");
-            page.line(metric, &[], u64::try_from(count).unwrap_or(u64::MAX));
+        page.line("token_cache_total", &[("outcome", "hit")], sum(|counts| counts.hits));
+        page.line("token_cache_total", &[("outcome", "miss")], sum(|counts| counts.misses));
+        page.line("token_cache_total", &[("outcome", "evicted")], sum(|counts| counts.evictions));
+        page.head("token_cache_entries", "gauge");
+        let number = |count| u64::try_from(count).unwrap_or(u64::MAX);
+        page.line(
+            "token_cache_entries",
+            &[],
+            caches.iter().fold(0, |sum, counts| number(counts.entries).saturating_add(sum)),
+        );
+        page.head("token_cache_bytes", "gauge");
+        page.line(
+            "token_cache_bytes",
+            &[],
+            caches.iter().fold(0, |sum, counts| number(counts.bytes).saturating_add(sum)),
+        );
+        if let Some(scim) = scim {
+            scim.show_counts(&mut page);
         }
         page.0
     }
@@ -149,14 +179,14 @@ fn name(authn: &Authn, provider: Option<ProviderId>) -> &str {
 
 /// Prometheus's text format, version 0.0.4. Writing to a string does not fail.
 #[derive(Default)]
-struct Page(String);
+pub(crate) struct Page(String);
 
 impl Page {
-    fn head(&mut self, metric: &str, kind: &str) {
+    pub(crate) fn head(&mut self, metric: &str, kind: &str) {
         let _ = writeln!(self.0, "# TYPE doorward_worker_{metric} {kind}");
     }
 
-    fn line(&mut self, metric: &str, labels: &[(&str, &str)], value: u64) {
+    pub(crate) fn line(&mut self, metric: &str, labels: &[(&str, &str)], value: u64) {
         let labels: Vec<String> = labels
             .iter()
             .map(|(name, value)| {

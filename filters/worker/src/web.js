@@ -174,3 +174,70 @@ export function importKey(algorithm, spki) {
 export function verify(algorithm, key, signature, message) {
   return crypto.subtle.verify(ALGORITHMS[algorithm], key, signature, message);
 }
+
+/** The body of a request, but no more of it than one byte beyond `limit`; nothing if it did not come as a whole. */
+export async function body(request, limit) {
+  try {
+    return await beginning(request.body, limit + 1);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The client's address, where the platform tells it: a field of this name from elsewhere is the client's own. */
+export function address(request) {
+  return request.cf === undefined ? undefined : (request.headers.get("cf-connecting-ip") ?? undefined);
+}
+
+/** Sends a call to a store, to a binding or else over the network. Resolves to the response, or to nothing if there is none in time. */
+export async function ask(url, binding, method, fields, body, timeout) {
+  try {
+    const signal = AbortSignal.timeout(timeout);
+    return await (binding ?? globalThis).fetch(url, { method, headers: listed(fields), body, signal, redirect: "manual" });
+  } catch {
+    return undefined;
+  }
+}
+
+/** The head of a response: its status, then names and values of fields, a line each. */
+export function responseHead(response) {
+  let text = `${response.status}`;
+  for (const [name, value] of response.headers) text += `\n${name}\n${value}`;
+  return text;
+}
+
+/** The body of a response, as `body`. */
+export const responseBody = body;
+
+/** The body of a response under another head. */
+export function passed(response, status, fields) {
+  return new Response(response.body, { status, headers: listed(fields) });
+}
+
+/** A response made here, of bytes or of none. */
+export function respond(status, fields, content) {
+  return new Response(content, { status, headers: listed(fields) });
+}
+
+// What is bound to names is kept here: Rust knows each by its place.
+const databases = [];
+
+/** Keeps a D1 database. */
+export function database(binding) {
+  return databases.push(binding) - 1;
+}
+
+/**
+ * Has a D1 database do statements in one transaction. They are JSON: the text of each, and its parameters, octets as arrays. Resolves to JSON:
+ * for each statement its rows and how many it changed; or to a text, which says why nothing was done.
+ */
+export async function batch(place, statements) {
+  try {
+    const d1 = databases[place];
+    const prepared = JSON.parse(statements).map(([text, parameters]) => d1.prepare(text).bind(...parameters));
+    const outcomes = await d1.batch(prepared);
+    return JSON.stringify(outcomes.map(({ results, meta }) => [results.map(Object.values), meta.changes]));
+  } catch (error) {
+    return JSON.stringify(`${error?.message ?? error}`);
+  }
+}
