@@ -1,9 +1,9 @@
-//! The SCIM store under other people's suites for SCIM servers, on both databases, directly and through the gateway: every check passes but those that contradict what was
-//! chosen.
+//! The SCIM store under other people's suites for SCIM servers, on both databases, directly, through the gateway and through the edge worker, and
+//! in the edge worker on D1: every check passes but those that contradict what was chosen.
 
 use crate::support::installed_python;
 use anyhow::{Context, Result, ensure};
-use doorward_testbed::{Database, GatewaySetup, ScimGateway, ScimStore, folder, run};
+use doorward_testbed::{Database, GatewaySetup, ScimGateway, ScimStore, ScimWorker, folder, run};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
@@ -70,6 +70,26 @@ fn scim_sanity_finds_what_was_chosen_through_the_gateway_on_postgresql() {
     run(async { scim_sanity(&Service::behind_the_gateway(Database::Postgresql).await?) }).unwrap();
 }
 
+#[test]
+fn scim2_tester_finds_no_fault_at_the_worker_on_d1() {
+    run(async { scim2_tester(&Service::in_the_worker().await?) }).unwrap();
+}
+
+#[test]
+fn scim_sanity_finds_what_was_chosen_at_the_worker_on_d1() {
+    run(async { scim_sanity(&Service::in_the_worker().await?) }).unwrap();
+}
+
+#[test]
+fn scim2_tester_finds_no_fault_through_the_worker() {
+    run(async { scim2_tester(&Service::behind_the_worker(Database::Sqlite).await?) }).unwrap();
+}
+
+#[test]
+fn scim_sanity_finds_what_was_chosen_through_the_worker() {
+    run(async { scim_sanity(&Service::behind_the_worker(Database::Sqlite).await?) }).unwrap();
+}
+
 /// Every check of scim2-tester, on every resource type that there is. It takes some seconds, so not by all profiles.
 fn scim2_tester(service: &Service) -> Result<()> {
     for profile in ["rfc", "entra"] {
@@ -132,40 +152,60 @@ fn scim_sanity(service: &Service) -> Result<()> {
     Ok(())
 }
 
-/// A service under test: a store, and perhaps a gateway in front of it, with a tenant of each profile that has its name.
+/// A service under test, with a tenant of each profile that has its name.
 struct Service {
-    store: ScimStore,
-    gateway: Option<ScimGateway>,
+    /// None if it is in the worker.
+    store: Option<ScimStore>,
+    /// What is in front of it.
+    front: Front,
     scratch: PathBuf,
+}
+
+enum Front {
+    Nothing,
+    Gateway(ScimGateway),
+    Worker(ScimWorker),
 }
 
 impl Service {
     async fn direct(database: Database) -> Result<Self> {
-        let store = ScimStore::start(database, &tenants(), types()).await?;
-        Ok(Self { store, gateway: None, scratch: folder::scratch("suite")? })
+        Self::new(Some(store(database).await?), Front::Nothing)
     }
 
     async fn behind_the_gateway(database: Database) -> Result<Self> {
-        let store = ScimStore::start(database, &tenants(), types()).await?;
-        let mut setup = GatewaySetup::new(&tenants());
-        if let Value::Object(types) = types() {
-            setup.scim.extend(types);
-        }
-        let gateway = ScimGateway::start(store.addr(), &setup).await?;
-        Ok(Self { store, gateway: Some(gateway), scratch: folder::scratch("suite")? })
+        let store = store(database).await?;
+        let gateway = ScimGateway::start(store.addr(), &setup()).await?;
+        Self::new(Some(store), Front::Gateway(gateway))
+    }
+
+    async fn behind_the_worker(database: Database) -> Result<Self> {
+        let store = store(database).await?;
+        let worker = ScimWorker::start(Some(store.addr()), &setup()).await?;
+        Self::new(Some(store), Front::Worker(worker))
+    }
+
+    async fn in_the_worker() -> Result<Self> {
+        Self::new(None, Front::Worker(ScimWorker::start(None, &setup()).await?))
+    }
+
+    fn new(store: Option<ScimStore>, front: Front) -> Result<Self> {
+        Ok(Self { store, front, scratch: folder::scratch("suite")? })
     }
 
     fn url(&self, tenant: &str) -> String {
-        match &self.gateway {
-            Some(gateway) => gateway.url(tenant),
-            None => self.store.url(),
+        match (&self.front, &self.store) {
+            (Front::Gateway(gateway), _) => gateway.url(tenant),
+            (Front::Worker(worker), _) => worker.url(tenant),
+            (Front::Nothing, store) => store.as_ref().map(ScimStore::url).unwrap_or_default(),
         }
     }
 
     fn token(&self, tenant: &str) -> Result<String> {
-        match &self.gateway {
-            Some(_) => Ok(ScimGateway::token(tenant)),
-            None => self.store.token(tenant),
+        match (&self.front, &self.store) {
+            (Front::Nothing, Some(store)) => store.token(tenant),
+            (Front::Nothing, None) | (Front::Gateway(_) | Front::Worker(_), _) => {
+                Ok(ScimGateway::token(tenant))
+            }
         }
     }
 
@@ -176,12 +216,30 @@ impl Service {
         let output = suite.output().with_context(|| format!("expected to run {suite:?}"))?;
         fs::write(self.scratch.join("suite.out"), &output.stdout)?;
         fs::write(self.scratch.join("suite.err"), &output.stderr)?;
-        ensure!(self.store.process().exited().is_none(), "{}", self.store.process().report(20));
-        if let Some(gateway) = &self.gateway {
-            ensure!(gateway.envoy.is_running(), "{}", gateway.envoy.log());
+        if let Some(store) = &self.store {
+            ensure!(store.process().exited().is_none(), "{}", store.process().report(20));
+        }
+        match &self.front {
+            Front::Nothing => {}
+            Front::Gateway(gateway) => ensure!(gateway.envoy.is_running(), "{}", gateway.envoy.log()),
+            Front::Worker(worker) => {
+                ensure!(worker.process().exited().is_none(), "{}", worker.process().report(20));
+            }
         }
         Ok((output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned()))
     }
+}
+
+async fn store(database: Database) -> Result<ScimStore> {
+    ScimStore::start(database, &tenants(), types()).await
+}
+
+fn setup() -> GatewaySetup {
+    let mut setup = GatewaySetup::new(&tenants());
+    if let Value::Object(types) = types() {
+        setup.scim.extend(types);
+    }
+    setup
 }
 
 fn tenants() -> [(&'static str, &'static str); PROFILES.len()] {

@@ -153,6 +153,18 @@ fn configuration(mut document: Value, addr: SocketAddr, setup: &GatewaySetup) ->
     let scim = at(&mut document, "/scim")?;
     *at(scim, "/base_url")? = format!("http://{addr}/tenants/{{tenant}}/scim/v2").into();
     *at(scim, "/store/key")? = json!({ "id": "k1", "secret": GATEWAY_KEY });
+    *at(scim, "/tenants")? = Value::Object(configured_tenants(setup));
+    if let Some(members) = scim.as_object_mut() {
+        members.extend(setup.scim.clone());
+    }
+    if let Some(members) = document.as_object_mut() {
+        members.extend(setup.document.clone());
+    }
+    Ok(document)
+}
+
+/// The tenants, each with a way to authenticate.
+pub(crate) fn configured_tenants(setup: &GatewaySetup) -> Map<String, Value> {
     let mut tenants = setup.tenants.clone();
     for (id, tenant) in &mut tenants {
         let has_credentials = ["tokens", "jwt", "certificates"].iter().any(|name| tenant.get(name).is_some());
@@ -161,12 +173,5 @@ fn configuration(mut document: Value, addr: SocketAddr, setup: &GatewaySetup) ->
             tenant.insert("tokens".to_owned(), json!([token]));
         }
     }
-    *at(scim, "/tenants")? = Value::Object(tenants);
-    if let Some(members) = scim.as_object_mut() {
-        members.extend(setup.scim.clone());
-    }
-    if let Some(members) = document.as_object_mut() {
-        members.extend(setup.document.clone());
-    }
-    Ok(document)
+    tenants
 }
