@@ -40,8 +40,8 @@ const FORWARDED: [&str; 10] = [
     "x-request-id",
 ];
 
-/// Fields of a connection, and the length of a body that may have come compressed: the platform writes its own.
-const OF_CONNECTION: [&str; 3] = ["connection", "content-length", "transfer-encoding"];
+/// Fields of the connection and of the server, and the length of a body that may have come compressed: the platform writes its own.
+const OF_CONNECTION: [&str; 4] = ["connection", "content-length", "server", "transfer-encoding"];
 
 /// The SCIM calls of one isolate.
 pub(crate) struct Scim {

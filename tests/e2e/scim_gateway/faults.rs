@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 
-const BULK: &str = "urn:ietf:params:scim:api:messages:2.0:BulkRequest";
+pub(super) const BULK: &str = "urn:ietf:params:scim:api:messages:2.0:BulkRequest";
 
 /// One of each kind.
 fn calls() -> Vec<Request> {
@@ -37,7 +37,7 @@ fn calls() -> Vec<Request> {
 }
 
 /// That it is told to come again.
-fn expect_unavailable(request: &Request, response: &Response) -> Result<()> {
+pub(super) fn expect_unavailable(request: &Request, response: &Response) -> Result<()> {
     let shown = || String::from_utf8_lossy(&request.to_bytes()).into_owned();
     let (status, _) = scim_error(response).with_context(shown)?;
     ensure!(
@@ -258,14 +258,14 @@ async fn creates(database: Database) -> Result<()> {
 }
 
 /// In the store's place: it reads a request's head, answers as told, and closes.
-struct Fake {
-    addr: SocketAddr,
+pub(super) struct Fake {
+    pub(super) addr: SocketAddr,
     heads: Arc<Mutex<Vec<String>>>,
     task: JoinHandle<()>,
 }
 
 impl Fake {
-    async fn start() -> Result<(Self, Arc<Mutex<Vec<u8>>>)> {
+    pub(super) async fn start() -> Result<(Self, Arc<Mutex<Vec<u8>>>)> {
         let listener = TcpListener::bind(port::loopback(0)).await?;
         let addr = listener.local_addr()?;
         let (heads, answer) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
@@ -292,7 +292,7 @@ impl Fake {
     }
 
     /// What has come since it was asked last.
-    fn take(&self) -> Vec<String> {
+    pub(super) fn take(&self) -> Vec<String> {
         std::mem::take(&mut *self.heads.lock().unwrap())
     }
 }
@@ -354,7 +354,7 @@ fn what_must_not_be_done_twice_is_sent_once() {
 }
 
 /// The value of a field.
-fn field(head: &str, name: &str) -> Option<String> {
+pub(super) fn field(head: &str, name: &str) -> Option<String> {
     head.lines().find_map(|line| {
         let (found, value) = line.split_once(':')?;
         found.eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
@@ -366,41 +366,57 @@ fn what_a_broken_store_says_is_told_in_scim() {
     run(async {
         let (fake, answer) = Fake::start().await?;
         let gateway = ScimGateway::start(fake.addr, &GatewaySetup::new(&TENANTS)).await?;
-        let request = with_body("PATCH", "acme", "/Users/1", &patch(&json!([{ "op": "remove", "path": "title" }])));
-        let request = request.header("host", gateway.addr().to_string());
-        for (said, status) in [
-            ("nonsense\r\n\r\n", 503),
-            ("HTTP/1.1 500 Internal Server Error\r\ncontent-type: text/html\r\ncontent-length: 6\r\n\r\nsecret", 502),
-            ("HTTP/1.1 502 Bad Gateway\r\ncontent-length: 6\r\n\r\nsecret", 503),
-            ("HTTP/1.1 504 Gateway Timeout\r\ncontent-length: 6\r\n\r\nsecret", 503),
-            ("HTTP/1.1 401 Unauthorized\r\nwww-authenticate: Bearer realm=\"secret\"\r\ncontent-length: 6\r\n\r\nsecret", 502),
-            ("HTTP/1.1 403 Forbidden\r\ncontent-type: application/scim+json\r\ncontent-length: 6\r\n\r\nsecret", 502),
-            ("HTTP/1.1 404 Not Found\r\ncontent-length: 6\r\n\r\nsecret", 404),
-            ("HTTP/1.1 413 Payload Too Large\r\nconnection: close\r\n\r\nsecret", 413),
-            ("HTTP/1.1 429 Too Many Requests\r\ncontent-length: 0\r\n\r\n", 429),
-            ("HTTP/1.1 429 Too Many Requests\r\nretry-after: 30\r\ncontent-length: 6\r\n\r\nsecret", 429),
-            ("HTTP/1.1 599 Secret\r\ncontent-length: 0\r\n\r\n", 502),
-            ("HTTP/1.1 500 Internal Server Error\r\ncontent-length: 9\r\n\r\nsecret", 502),
-        ] {
-            *answer.lock().unwrap() = said.as_bytes().to_vec();
-            let response = send(gateway.addr(), &request).await?;
-            let (found, detail) = scim_error(&response).with_context(|| said.to_owned())?;
-            assert_eq!(found, status, "{said} {detail}");
-            let wait = [429, 503].contains(&status).then(|| if said.contains("30") { "30" } else { "1" });
-            assert_eq!(response.header("retry-after").as_deref(), wait, "{said}");
-            ensure!(!format!("{response:?}{}", response.text()).contains("secret"), "{said} {response:?}");
-        }
-        let head = "HTTP/1.1 200 OK\r\ncontent-type: application/scim+json\r\nserver: secret/1.0\r\nset-cookie: secret=1\r\nx-powered-by: secret\r\nlocation: http://secret:8787/scim/v2/Users/1\r\nx-envoy-upstream-service-time: 7\r\netag: W/\"1\"\r\ncontent-length: 2\r\n\r\n{}";
-        *answer.lock().unwrap() = head.as_bytes().to_vec();
-        let response = send(gateway.addr(), &request).await?;
-        expect(&response, 200)?;
-        let names: Vec<_> = response.headers.iter().map(|(name, _)| name.as_str()).collect();
-        ensure!(!response.headers.iter().any(|(_, value)| value.starts_with(b"secret")), "{response:?}");
-        for name in ["set-cookie", "x-powered-by", "location", "x-envoy-upstream-service-time"] {
-            ensure!(!names.contains(&name), "expected no {name}: {response:?}");
-        }
-        assert_eq!(response.header("etag").as_deref(), Some("W/\"1\""));
+        told_in_scim(gateway.addr(), &answer).await?;
         expect_healthy(&gateway.envoy, 1).await
     })
     .unwrap();
+}
+
+/// What is told by a gateway at `addr` of a store whose answer is `answer`.
+pub(super) async fn told_in_scim(addr: SocketAddr, answer: &Mutex<Vec<u8>>) -> Result<()> {
+    let request =
+        with_body("PATCH", "acme", "/Users/1", &patch(&json!([{ "op": "remove", "path": "title" }])));
+    let request = request.header("host", addr.to_string());
+    for (said, status) in [
+        ("nonsense\r\n\r\n", 503),
+        (
+            "HTTP/1.1 500 Internal Server Error\r\ncontent-type: text/html\r\ncontent-length: 6\r\n\r\nsecret",
+            502,
+        ),
+        ("HTTP/1.1 502 Bad Gateway\r\ncontent-length: 6\r\n\r\nsecret", 503),
+        ("HTTP/1.1 504 Gateway Timeout\r\ncontent-length: 6\r\n\r\nsecret", 503),
+        (
+            "HTTP/1.1 401 Unauthorized\r\nwww-authenticate: Bearer realm=\"secret\"\r\ncontent-length: 6\r\n\r\nsecret",
+            502,
+        ),
+        (
+            "HTTP/1.1 403 Forbidden\r\ncontent-type: application/scim+json\r\ncontent-length: 6\r\n\r\nsecret",
+            502,
+        ),
+        ("HTTP/1.1 404 Not Found\r\ncontent-length: 6\r\n\r\nsecret", 404),
+        ("HTTP/1.1 413 Payload Too Large\r\nconnection: close\r\n\r\nsecret", 413),
+        ("HTTP/1.1 429 Too Many Requests\r\ncontent-length: 0\r\n\r\n", 429),
+        ("HTTP/1.1 429 Too Many Requests\r\nretry-after: 30\r\ncontent-length: 6\r\n\r\nsecret", 429),
+        ("HTTP/1.1 599 Secret\r\ncontent-length: 0\r\n\r\n", 502),
+        ("HTTP/1.1 500 Internal Server Error\r\ncontent-length: 9\r\n\r\nsecret", 502),
+    ] {
+        *answer.lock().unwrap() = said.as_bytes().to_vec();
+        let response = send(addr, &request).await?;
+        let (found, detail) = scim_error(&response).with_context(|| said.to_owned())?;
+        assert_eq!(found, status, "{said} {detail}");
+        let wait = [429, 503].contains(&status).then(|| if said.contains("30") { "30" } else { "1" });
+        assert_eq!(response.header("retry-after").as_deref(), wait, "{said}");
+        ensure!(!format!("{response:?}{}", response.text()).contains("secret"), "{said} {response:?}");
+    }
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/scim+json\r\nserver: secret/1.0\r\nset-cookie: secret=1\r\nx-powered-by: secret\r\nlocation: http://secret:8787/scim/v2/Users/1\r\nx-envoy-upstream-service-time: 7\r\netag: W/\"1\"\r\ncontent-length: 2\r\n\r\n{}";
+    *answer.lock().unwrap() = head.as_bytes().to_vec();
+    let response = send(addr, &request).await?;
+    expect(&response, 200)?;
+    let names: Vec<_> = response.headers.iter().map(|(name, _)| name.as_str()).collect();
+    ensure!(!response.headers.iter().any(|(_, value)| value.starts_with(b"secret")), "{response:?}");
+    for name in ["set-cookie", "x-powered-by", "location", "x-envoy-upstream-service-time"] {
+        ensure!(!names.contains(&name), "expected no {name}: {response:?}");
+    }
+    assert_eq!(response.header("etag").as_deref(), Some("W/\"1\""));
+    Ok(())
 }

@@ -8,6 +8,7 @@
 //! | `isolation` | tenants, and others with no token, that try to see or change another one's data |
 //! | `providers` | what identity providers really send, each kind of it once |
 //! | `random` | numbers that follow from a seed |
+//! | `worker` | the same calls at an edge worker, before a store or with one in it |
 
 mod callers;
 mod faults;
@@ -15,6 +16,7 @@ mod hostile;
 mod isolation;
 mod providers;
 mod random;
+mod worker;
 
 use crate::support::eventually;
 use anyhow::{Context, Result, ensure};
