@@ -1,10 +1,10 @@
 //! Doorward at the CDN: one isolate's decisions, for any platform with the common web API (`Request`, `Response`, `fetch`,
 //! `crypto.subtle`). The core decides; here its effects are performed by web APIs. What a platform has of its own is in `js`.
 
-#[cfg(feature = "checks")]
-mod checks;
 #[cfg(feature = "scim")]
 mod calls;
+#[cfg(feature = "checks")]
+mod checks;
 #[cfg(feature = "scim")]
 mod d1;
 mod edge;

@@ -7,11 +7,12 @@ mod mapping;
 mod provider;
 mod rule;
 mod scim;
+mod section;
 mod worker;
 
 use super::fault::{ConfigError, Faults, Path};
 use super::{document, duration, raw};
-use crate::authn::{Authn, AuthnPolicy, Provider, TrustedIssuer, Verification};
+use crate::authn::{Authn, AuthnPolicy, TrustedIssuer, Verification};
 use crate::gateway::{GatewayPolicy, SUBJECT};
 use crate::jwt::ClaimPath;
 use crate::policy::{
@@ -20,7 +21,7 @@ use crate::policy::{
 };
 use crate::worker::WorkerPolicy;
 use scim::ScimConfig;
-use serde_json::Value;
+use section::{All, Gateway, RulesAlone, ScimWorker, Sections, Worker};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::time::Duration;
@@ -34,14 +35,6 @@ pub struct Config {
     worker: Option<WorkerPolicy>,
 }
 
-/// Which of the document's sections that not every host needs are looked at. A host that leaves one out does not hold what reads it.
-struct Sections {
-    /// Told whether the worker is to have the store in it.
-    scim: fn(&mut Compiler<'_>, &Path, Value, bool) -> Option<ScimConfig>,
-    /// Told whether there is a section `scim`.
-    worker: fn(&mut Compiler<'_>, Option<Value>, &[Provider], bool) -> Option<WorkerPolicy>,
-}
-
 impl Config {
     /// Reads and checks a document: JSON, UTF-8.
     ///
@@ -49,14 +42,7 @@ impl Config {
     /// [`ConfigError`], with every fault. What is unset denies, and what is unknown is a fault. A document has rules, or SCIM
     /// tenants, or both.
     pub fn load(text: &[u8]) -> Result<Self, ConfigError> {
-        let sections = Sections {
-            scim: |compiler, path, value, is_store_near| compiler.scim(path, value, is_store_near),
-            worker: |compiler, value, providers, has_scim| {
-                // Where there is no worker, nothing is expected of one.
-                value.and_then(|value| compiler.worker(Some(value), providers, has_scim))
-            },
-        };
-        Self::load_with(text, &sections, |_, _| {})
+        Self::load_with::<All>(text, |_, _| {})
     }
 
     /// The same for who decides by rules: a document without any is at fault, and `scim` is not looked at.
@@ -64,8 +50,7 @@ impl Config {
     /// # Errors
     /// [`ConfigError`].
     pub fn load_with_rules(text: &[u8]) -> Result<Self, ConfigError> {
-        let sections = Sections { scim: |_, _, _, _| None, worker: |_, _, _, _| None };
-        Self::load_with(text, &sections, Self::check_rules)
+        Self::load_with::<RulesAlone>(text, Self::check_rules)
     }
 
     /// The same for an edge worker that takes no SCIM calls: a document without rules is at fault, and so are one with `scim` and one that
@@ -74,16 +59,7 @@ impl Config {
     /// # Errors
     /// [`ConfigError`].
     pub fn load_with_worker(text: &[u8]) -> Result<Self, ConfigError> {
-        let sections = Sections {
-            scim: |compiler, path, _, _| {
-                let message =
-                    "expected nothing: this worker takes no SCIM calls, but that of dist/scim-worker does";
-                compiler.faults.add(path, message);
-                None
-            },
-            worker: |compiler, value, providers, has_scim| compiler.worker(value, providers, has_scim),
-        };
-        Self::load_with(text, &sections, Self::check_rules)
+        Self::load_with::<Worker>(text, Self::check_rules)
     }
 
     /// The same for an edge worker that takes SCIM calls: it needs rules or `scim`.
@@ -91,11 +67,7 @@ impl Config {
     /// # Errors
     /// [`ConfigError`].
     pub fn load_with_scim_worker(text: &[u8]) -> Result<Self, ConfigError> {
-        let sections = Sections {
-            scim: |compiler, path, value, is_store_near| compiler.scim(path, value, is_store_near),
-            worker: |compiler, value, providers, has_scim| compiler.worker(value, providers, has_scim),
-        };
-        Self::load_with(text, &sections, |_, _| {})
+        Self::load_with::<ScimWorker>(text, |_, _| {})
     }
 
     /// The same for a SCIM gateway: a document without `scim` is at fault.
@@ -103,11 +75,7 @@ impl Config {
     /// # Errors
     /// [`ConfigError`].
     pub fn load_with_scim(text: &[u8]) -> Result<Self, ConfigError> {
-        let sections = Sections {
-            scim: |compiler, path, value, _| compiler.scim(path, value, false),
-            worker: |_, _, _, _| None,
-        };
-        Self::load_with(text, &sections, |config, faults| {
+        Self::load_with::<Gateway>(text, |config, faults| {
             if config.scim.is_none() {
                 let message = "expected the tenants whose calls are taken, but found nothing";
                 faults.add(&Path::default().member("scim"), message);
@@ -121,14 +89,13 @@ impl Config {
         }
     }
 
-    fn load_with(
+    fn load_with<S: Sections>(
         text: &[u8],
-        sections: &Sections,
         check: impl FnOnce(&Self, &mut Faults),
     ) -> Result<Self, ConfigError> {
         let mut faults = Faults::default();
         let document = document::read(text, &mut faults);
-        let config = document.map(|document| compile(document, sections, &mut faults));
+        let config = document.map(|document| compile::<S>(document, &mut faults));
         let config = config.inspect(|config| check(config, &mut faults));
         match (config, faults.into_error()) {
             (Some(config), None) => Ok(config),
@@ -197,7 +164,7 @@ impl Config {
     }
 }
 
-fn compile(document: raw::Document, sections: &Sections, faults: &mut Faults) -> Config {
+fn compile<S: Sections>(document: raw::Document, faults: &mut Faults) -> Config {
     let root = Path::default();
     let mut compiler =
         Compiler { faults, ids: BTreeMap::new(), introspected: Vec::new(), issuers: HashMap::new() };
@@ -222,9 +189,8 @@ fn compile(document: raw::Document, sections: &Sections, faults: &mut Faults) ->
     };
     let has_scim = document.scim.is_some();
     let is_store_near = document.worker.as_ref().is_some_and(|worker| worker.pointer("/store/d1").is_some());
-    let scim = document
-        .scim
-        .and_then(|value| (sections.scim)(&mut compiler, &root.member("scim"), value, is_store_near));
+    let scim =
+        document.scim.and_then(|value| S::scim(&mut compiler, &root.member("scim"), value, is_store_near));
     let identity = compiler.identity(document.identity_headers, document.payload_header);
     compiler.check_locations(&providers, &identity);
     let filter_state = compiler.filter_state(&root.member("filter_state"), document.filter_state);
@@ -232,7 +198,7 @@ fn compile(document: raw::Document, sections: &Sections, faults: &mut Faults) ->
     let max_token_bytes = compiler.max_token_bytes(&root.member("limits"), &document.limits);
     let token_cache = compiler.token_cache(&root.member("limits"), &document.limits);
     let denial_logs = compiler.denial_logs(&root.member("limits"), &document.limits);
-    let worker = (sections.worker)(&mut compiler, document.worker, &providers, has_scim);
+    let worker = S::worker(&mut compiler, document.worker, &providers, has_scim);
     let policy = AuthnPolicy {
         providers,
         issuers: compiler.issuers,
