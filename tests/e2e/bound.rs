@@ -12,14 +12,14 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 
 /// A running `node/dpop_client.mjs`.
-struct Client {
+pub(crate) struct Client {
     child: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
 }
 
 impl Client {
-    fn start() -> Result<Self> {
+    pub(crate) fn start() -> Result<Self> {
         let mut command = node("dpop_client.mjs");
         let mut child =
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context("expected node")?;
@@ -36,13 +36,13 @@ impl Client {
     }
 
     /// A bound token, for a resource or opaque.
-    fn token(&mut self, provider: &Provider, resource: &str) -> Result<String> {
+    pub(crate) fn token(&mut self, provider: &Provider, resource: &str) -> Result<String> {
         let answer = self.ask(&json!({ "token": provider.issuer(), "resource": resource }))?;
         assert_eq!(answer["token_type"], "DPoP");
         Ok(answer["access_token"].as_str().context("expected a token")?.to_owned())
     }
 
-    fn proof(&mut self, proof: Value) -> Result<String> {
+    pub(crate) fn proof(&mut self, proof: Value) -> Result<String> {
         let answer = self.ask(&json!({ "proof": proof }))?;
         Ok(answer["proof"].as_str().context("expected a proof")?.to_owned())
     }
@@ -55,16 +55,16 @@ impl Drop for Client {
     }
 }
 
-fn signed(scheme: &str, token: &str, proof: &str) -> Request {
+pub(crate) fn signed(scheme: &str, token: &str, proof: &str) -> Request {
     Request::get("/orders?page=2").header("authorization", format!("{scheme} {token}")).header("dpop", proof)
 }
 
-fn verdict(response: &Response) -> (u16, String) {
+pub(crate) fn verdict(response: &Response) -> (u16, String) {
     (response.status, if response.status == 200 { "ok".to_owned() } else { code(response) })
 }
 
 /// The provider's JWTs by their keys, its opaque tokens by asking; both bound.
-fn configuration(provider: &Provider, dpop: &Value) -> Value {
+pub(crate) fn configuration(provider: &Provider, dpop: &Value) -> Value {
     let issuer = provider.issuer();
     let remote = json!({ "uri": format!("{issuer}/jwks"), "cluster": "idp", "danger_allow_http": true });
     let introspection = json!({

@@ -53,7 +53,7 @@ async fn edge(provider: &Provider) -> Result<Edge> {
     Edge::start_with(&document, change, |listener| listener).await
 }
 
-fn access_token(provider: &Provider, algorithm: &str, scope: &str) -> Result<String> {
+pub(crate) fn access_token(provider: &Provider, algorithm: &str, scope: &str) -> Result<String> {
     let resource = format!("urn:api:{algorithm}");
     let mut command = node("client_credentials.mjs");
     let printed = output(command.args([provider.issuer(), resource, scope.to_owned()]))?;

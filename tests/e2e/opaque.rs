@@ -16,7 +16,7 @@ fn private_key() -> Value {
 }
 
 /// A provider that is asked, with these members of `introspection` beside the usual ones.
-fn asked(provider: &Provider, more: Value) -> Value {
+pub(crate) fn asked(provider: &Provider, more: Value) -> Value {
     let mut introspection = json!({
         "uri": format!("{}/token/introspection", provider.issuer()), "cluster": "idp", "danger_allow_http": true,
     });
@@ -24,7 +24,7 @@ fn asked(provider: &Provider, more: Value) -> Value {
     json!({ "issuer": provider.issuer(), "audiences": ["api"], "introspection": introspection })
 }
 
-fn by_secret() -> Value {
+pub(crate) fn by_secret() -> Value {
     json!({ "client_id": "edge", "client_secret": "secret", "cache_for": "1s" })
 }
 
@@ -34,7 +34,7 @@ async fn edge(provider: &Provider, configuration: &Value, workers: u32) -> Resul
     Edge::start_with(configuration, change, |listener| listener).await
 }
 
-fn opaque_token(provider: &Provider) -> Result<String> {
+pub(crate) fn opaque_token(provider: &Provider) -> Result<String> {
     let mut command = node("client_credentials.mjs");
     let printed = output(command.args([provider.issuer(), "urn:api:opaque".to_owned()]))?;
     let token = printed["access_token"].as_str().context("expected an access token")?.to_owned();
@@ -42,7 +42,7 @@ fn opaque_token(provider: &Provider) -> Result<String> {
     Ok(token)
 }
 
-async fn control(provider: &Provider, path: &str, body: &str) -> Result<()> {
+pub(crate) async fn control(provider: &Provider, path: &str, body: &str) -> Result<()> {
     let request = Request::new("POST", path).header("host", provider.addr.to_string()).body(body);
     assert_eq!(send(provider.addr, &request).await?.status, 204);
     Ok(())

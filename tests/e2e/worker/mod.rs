@@ -2,10 +2,12 @@
 //!
 //! | module | what it holds |
 //! |---|---|
+//! | `providers` | keys, opaque and bound tokens of a real OpenID provider, and keys over time |
 //! | `scenarios` | `tests/scenarios`: the same requests to Envoy and to every runtime |
 //! | `signatures` | WebCrypto's verdicts against pure Rust's, on every vector |
 //! | `transport` | bodies in both directions, connections that end, WebSockets |
 
+mod providers;
 mod scenarios;
 mod signatures;
 mod transport;

@@ -15,6 +15,20 @@ use std::time::Duration;
 const START: Duration = Duration::from_secs(60);
 /// The modules that every platform has.
 const SHARED: [&str; 3] = ["handler.js", "doorward.js", "web.js"];
+/// A key-value namespace as workerd asks for it.
+const KEYS: &str = r#"const kept = new Map();
+export default {
+  async fetch(request) {
+    const { pathname } = new URL(request.url);
+    if (request.method === "PUT") {
+      kept.set(pathname, await request.arrayBuffer());
+      return new Response();
+    }
+    const found = kept.get(pathname);
+    return found === undefined ? new Response(null, { status: 404 }) : new Response(found);
+  },
+};
+"#;
 
 /// A runtime for edge workers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,8 +53,8 @@ pub struct WorkerRuntime {
 /// What a platform has beside the worker's document.
 #[derive(Debug, Clone, Default)]
 pub struct WorkerBindings {
-    /// A server that is a key-value namespace by workerd's protocol, bound to `KEYS`. Only for [`Platform::Workerd`].
-    pub keys: Option<SocketAddr>,
+    /// A key-value namespace, bound to `KEYS`, which all isolates share. Only for [`Platform::Workerd`].
+    pub keys: bool,
     /// Durable Objects of the class `Proofs`, bound to `PROOFS`. Only for [`Platform::Workerd`].
     pub proofs: bool,
     /// How many isolates there are, each with an address of its own: [`WorkerRuntime::isolate`]. Only for [`Platform::Workerd`].
@@ -205,8 +219,10 @@ fn capnp(worker: &Path, folder: &Path, bindings: &WorkerBindings) -> Result<Stri
     }
     let (mut services, mut sockets) = (String::new(), String::new());
     let mut bound = r#"(name = "DOORWARD", text = embed "document.json"),"#.to_owned();
-    if let Some(addr) = bindings.keys {
-        write!(services, r#"(name = "keys", external = (address = "{addr}", http = ())),"#)?;
+    if bindings.keys {
+        fs::write(folder.join("keys.js"), KEYS).context("expected to write keys.js")?;
+        services += r#"(name = "keys", worker = (modules = [(name = "keys.js", esModule = embed "keys.js")],
+            compatibilityDate = "2026-07-01")),"#;
         bound += r#"(name = "KEYS", kvNamespace = "keys"),"#;
     }
     if bindings.proofs {
@@ -221,8 +237,12 @@ fn capnp(worker: &Path, folder: &Path, bindings: &WorkerBindings) -> Result<Stri
     let modules =
         format!(r#"modules = [(name = "cloudflare.js", esModule = embed "cloudflare.js"),{modules}],"#);
     let class = r#"durableObjectNamespaces = [(className = "Proofs", uniqueKey = "proofs", enableSql = true)],
-        durableObjectStorage = (inMemory = void),"#;
+        durableObjectStorage = (localDisk = "disk"),"#;
     if bindings.proofs {
+        // In memory they would have no SQL.
+        let disk = folder.join("objects");
+        fs::create_dir_all(&disk).with_context(|| format!("expected to make {}", disk.display()))?;
+        write!(services, r#"(name = "disk", disk = (path = "{}", writable = true)),"#, disk.display())?;
         write!(
             services,
             r#"(name = "proofs", worker = ({modules} compatibilityDate = "2026-07-01", {class})),"#

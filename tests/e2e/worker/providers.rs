@@ -1,0 +1,223 @@
+//! Identity providers: npm's oidc-provider and the testbed's issuer, over time, before workerd and Node.js.
+
+use crate::bound::{Client, configuration, signed, verdict};
+use crate::oidc_provider::access_token;
+use crate::opaque::{asked, by_secret, control, opaque_token};
+use crate::support::{Provider, code, document, eventually, with};
+use anyhow::{Context, Result, ensure};
+use doorward_testbed::{
+    Answer, Issuer, Platform, Request, Upstream, WorkerBindings, WorkerRuntime, run, send, worker_section,
+};
+use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::task::JoinSet;
+
+/// One where many isolates share nothing, and one where a process is alone.
+const PLATFORMS: [Platform; 2] = [Platform::Workerd, Platform::Node];
+
+/// A document for the worker, with this origin.
+fn edge(document: Value, upstream: &Upstream) -> Value {
+    with(document, json!({ "worker": worker_section(upstream.addr()) }))
+}
+
+fn remote(issuer: &Issuer, more: Value) -> Value {
+    let remote = with(json!({ "uri": issuer.jwks_uri(), "cluster": "idp", "danger_allow_http": true }), more);
+    document(&json!({ "issuer": issuer.url(), "audiences": ["api"], "jwks": { "remote": remote } }))
+}
+
+#[test]
+fn rotation_and_outage_deny_nobody() {
+    run(async {
+        let upstream = Upstream::start().await?;
+        for platform in PLATFORMS {
+            let provider = Provider::start().await?;
+            let discovery = json!({ "cluster": "idp", "refresh": "1s", "danger_allow_http": true });
+            let keys = json!({ "issuer": provider.issuer(), "audiences": ["api"], "jwks": { "discovery": discovery } });
+            let worker = WorkerRuntime::start(platform, &edge(document(&keys), &upstream)).await?;
+            let judged = async |token: &str| -> Result<(u16, String)> {
+                Ok(verdict(&send(worker.addr(), &Request::get("/").bearer(token)).await?))
+            };
+            let place = || format!("on {}\n{}", platform.name(), worker.log());
+            let good = (200, "ok".to_owned());
+            let old = access_token(&provider, "ES256", "read")?;
+            let found = judged(&old).await?;
+            ensure!(found == good, "{found:?} {}", place());
+
+            control(&provider, "/test/rotate", "").await?;
+            for algorithm in ["ES256", "RS256", "EdDSA", "PS256", "ES512"] {
+                let token = access_token(&provider, algorithm, "read")?;
+                let found = judged(&token).await?;
+                ensure!(found == good, "{algorithm} after rotation: {found:?} {}", place());
+            }
+            let found = judged(&old).await?;
+            ensure!(found == (401, "key_not_found".into()), "{found:?} {}", place());
+
+            let (new, other) =
+                (access_token(&provider, "ES256", "read")?, access_token(&provider, "RS256", "write")?);
+            control(&provider, "/test/down", "").await?;
+            let failures = || worker.log().matches("expected status 200, but found 503").count();
+            eventually("fetches fail", async || {
+                let found = judged(&new).await?;
+                ensure!(found == good, "in the outage: {found:?} {}", place());
+                Ok(failures() > 1)
+            })
+            .await?;
+            // Not judged before: its key is still in force.
+            let found = judged(&other).await?;
+            ensure!(found == good, "in the outage: {found:?} {}", place());
+        }
+        Ok(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn outage_at_the_start_is_503_until_it_ends() {
+    run(async {
+        let (upstream, issuer) = (Upstream::start().await?, Issuer::start().await?);
+        let request = Request::get("/").bearer(&issuer.mint(&json!({}))?);
+        for platform in PLATFORMS {
+            let worker = WorkerRuntime::start(platform, &edge(remote(&issuer, json!({})), &upstream)).await?;
+            issuer.answer(Answer::Status(500));
+            let response = send(worker.addr(), &request).await?;
+            let found = (response.status, code(&response));
+            ensure!(found == (503, "keys_unavailable".into()), "{found:?} on {}", platform.name());
+            // What needs no keys is served.
+            let response = send(worker.addr(), &Request::get("/healthz")).await?;
+            ensure!(response.status == 200, "{response:?} on {}", platform.name());
+            issuer.answer(Answer::Keys);
+            eventually("keys are there", async || Ok(send(worker.addr(), &request).await?.status == 200))
+                .await?;
+        }
+        Ok(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn sixty_four_requests_at_the_start_make_one_fetch() {
+    run(async {
+        let upstream = Upstream::start().await?;
+        for platform in Platform::ALL {
+            let issuer = Issuer::start().await?;
+            issuer.delay(Duration::from_millis(300));
+            let worker = WorkerRuntime::start(platform, &edge(remote(&issuer, json!({})), &upstream)).await?;
+            let (addr, mut requests) = (worker.addr(), JoinSet::new());
+            for number in 0..64 {
+                let token = issuer.mint(&json!({ "jti": number.to_string() }))?;
+                requests.spawn(async move { send(addr, &Request::get("/").bearer(&token)).await });
+            }
+            while let Some(response) = requests.join_next().await {
+                let response = response??;
+                ensure!(response.status == 200, "{response:?} on {}\n{}", platform.name(), worker.log());
+            }
+            ensure!(issuer.jwks_fetches() == 1, "{} fetches on {}", issuer.jwks_fetches(), platform.name());
+        }
+        Ok(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn an_isolate_that_starts_takes_the_keys_of_another() {
+    run(async {
+        let (upstream, issuer) = (Upstream::start().await?, Issuer::start().await?);
+        let request = Request::get("/").bearer(&issuer.mint(&json!({}))?);
+        for (keys, fetches) in [(true, 1), (false, 2)] {
+            let mut document = edge(remote(&issuer, json!({})), &upstream);
+            if keys {
+                document["worker"]["keys"] = json!({ "kv": "KEYS" });
+            }
+            let bindings = WorkerBindings { keys, isolates: Some(2), ..WorkerBindings::default() };
+            let worker = WorkerRuntime::start_with(Platform::Workerd, &document, &bindings).await?;
+            let before = issuer.jwks_fetches();
+            for isolate in 0..2 {
+                let response = send(worker.isolate(isolate)?, &request).await?;
+                ensure!(response.status == 200, "{response:?} of isolate {isolate}\n{}", worker.log());
+            }
+            let made = issuer.jwks_fetches() - before;
+            ensure!(made == fetches, "expected {fetches} fetches, but found {made}\n{}", worker.log());
+        }
+        Ok(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn opaque_tokens_are_asked_about() {
+    run(async {
+        let upstream = Upstream::start().await?;
+        let provider = Provider::start().await?;
+        let mut keys = document(&asked(&provider, by_secret()));
+        keys["identity_headers"] = json!([{ "header": "x-user-id", "claim": ["client_id"] }]);
+        for platform in PLATFORMS {
+            let worker = WorkerRuntime::start(platform, &edge(keys.clone(), &upstream)).await?;
+            let token = opaque_token(&provider)?;
+            let request = Request::get("/").bearer(&token);
+            upstream.clear();
+            let response = send(worker.addr(), &request).await?;
+            ensure!(response.status == 200, "{response:?} on {}\n{}", platform.name(), worker.log());
+            let seen = upstream.seen().pop().context("expected a request at the upstream")?;
+            ensure!(seen.text("x-user-id").as_deref() == Some("service"), "{seen:?} on {}", platform.name());
+            let found = verdict(&send(worker.addr(), &Request::get("/").bearer("invented")).await?);
+            ensure!(found == (401, "token_inactive".into()), "{found:?} on {}", platform.name());
+            control(&provider, "/test/revoke", &token).await?;
+            let gone = async || Ok(send(worker.addr(), &request).await?.status == 401);
+            eventually("the withdrawn token is refused", gone).await?;
+        }
+        Ok(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_proof_passes_once() {
+    run(async {
+        let upstream = Upstream::start().await?;
+        let provider = Provider::start().await?;
+        let mut client = Client::start()?;
+        let shared = json!({ "durable_object": "PROOFS" });
+        for (platform, proofs, isolates) in [
+            (Platform::Node, json!("isolate"), 1),
+            (Platform::Workerd, json!("isolate"), 1),
+            (Platform::Workerd, shared, 2),
+        ] {
+            let mut document = edge(configuration(&provider, &json!({})), &upstream);
+            document["worker"]["proofs"] = proofs.clone();
+            // 32 bytes, all of them zero.
+            document["worker"]["secret"] = json!("A".repeat(43));
+            let bindings = WorkerBindings {
+                proofs: isolates > 1,
+                isolates: Some(isolates),
+                ..WorkerBindings::default()
+            };
+            let worker = WorkerRuntime::start_with(platform, &document, &bindings).await?;
+            let place = || format!("on {} with {proofs}\n{}", platform.name(), worker.log());
+            for resource in ["urn:api:ES256", "urn:api:opaque"] {
+                let token = client.token(&provider, resource)?;
+                let url = "http://localhost/orders";
+                let proof = client.proof(json!({ "method": "GET", "url": url, "token": token }))?;
+                let request = signed("DPoP", &token, &proof);
+                let mut found = Vec::new();
+                for isolate in 0..isolates {
+                    let addr = if isolates == 1 { worker.addr() } else { worker.isolate(isolate)? };
+                    for _ in 0..2 {
+                        found.push(verdict(&send(addr, &request).await?));
+                    }
+                }
+                let replayed = (401, "dpop_proof_replayed".to_owned());
+                ensure!(found[0] == (200, "ok".to_owned()), "{found:?} {}", place());
+                ensure!(found[1..].iter().all(|found| *found == replayed), "{found:?} {}", place());
+                // By another key, for another request, and without any.
+                let other = client.proof(json!({ "method": "POST", "url": url, "token": token }))?;
+                let found = verdict(&send(worker.addr(), &signed("DPoP", &token, &other)).await?);
+                ensure!(found == (401, "dpop_request_mismatch".into()), "{found:?} {}", place());
+                let bare = Request::get("/orders").header("authorization", format!("DPoP {token}"));
+                let found = verdict(&send(worker.addr(), &bare).await?);
+                ensure!(found == (401, "dpop_proof_missing".into()), "{found:?} {}", place());
+            }
+        }
+        Ok(())
+    })
+    .unwrap();
+}
