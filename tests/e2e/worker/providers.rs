@@ -6,7 +6,8 @@ use crate::opaque::{asked, by_secret, control, opaque_token};
 use crate::support::{Provider, code, document, eventually, with};
 use anyhow::{Context, Result, ensure};
 use doorward_testbed::{
-    Answer, Issuer, Platform, Request, Upstream, WorkerBindings, WorkerRuntime, run, send, worker_section,
+    Answer, Issuer, Platform, Request, Upstream, WorkerBindings, WorkerRuntime, folder, run, send,
+    worker_section,
 };
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -138,6 +139,26 @@ fn an_isolate_that_starts_takes_the_keys_of_another() {
             let made = issuer.jwks_fetches() - before;
             ensure!(made == fetches, "expected {fetches} fetches, but found {made}\n{}", worker.log());
         }
+        Ok(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_process_that_starts_takes_the_keys_of_another() {
+    run(async {
+        let (upstream, issuer) = (Upstream::start().await?, Issuer::start().await?);
+        let request = Request::get("/").bearer(&issuer.mint(&json!({}))?);
+        let mut document = edge(remote(&issuer, json!({})), &upstream);
+        document["worker"]["keys"] = json!({ "cache": "doorward" });
+        let bindings =
+            WorkerBindings { caches: Some(folder::scratch("caches")?), ..WorkerBindings::default() };
+        for _ in 0..3 {
+            let worker = WorkerRuntime::start_with(Platform::Deno, &document, &bindings).await?;
+            let response = send(worker.addr(), &request).await?;
+            ensure!(response.status == 200, "{response:?}\n{}", worker.log());
+        }
+        ensure!(issuer.jwks_fetches() == 1, "expected one fetch, but found {}", issuer.jwks_fetches());
         Ok(())
     })
     .unwrap();

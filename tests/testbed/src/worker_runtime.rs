@@ -57,6 +57,8 @@ pub struct WorkerBindings {
     pub keys: bool,
     /// Durable Objects of the class `Proofs`, bound to `PROOFS`. Only for [`Platform::Workerd`].
     pub proofs: bool,
+    /// Where `caches` keep what they have. Only for [`Platform::Deno`].
+    pub caches: Option<PathBuf>,
     /// How many isolates there are, each with an address of its own: [`WorkerRuntime::isolate`]. Only for [`Platform::Workerd`].
     pub isolates: Option<u16>,
 }
@@ -136,7 +138,7 @@ impl WorkerRuntime {
             Platform::Deno => {
                 command
                     .env("DENO_NO_UPDATE_CHECK", "1")
-                    .env("DENO_DIR", folder.join("deno"))
+                    .env("DENO_DIR", bindings.caches.clone().unwrap_or_else(|| folder.join("deno")))
                     .args(["serve", "--no-remote", "--no-config", "--host=127.0.0.1", "--port=0"])
                     .args(["--allow-env", "--allow-net", "--allow-read"])
                     .arg(&entry);
