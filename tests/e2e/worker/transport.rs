@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// for the origin when the client has gone.
 const PROCESSES: [Platform; 3] = [Platform::Deno, Platform::Bun, Platform::Node];
 
-fn document(issuer: &Issuer, origin: SocketAddr) -> Value {
+pub(super) fn document(issuer: &Issuer, origin: SocketAddr) -> Value {
     json!({
         "worker": worker_section(origin),
         "providers": { "corp": inline_provider(issuer) },

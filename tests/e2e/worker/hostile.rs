@@ -1,0 +1,85 @@
+//! Requests that try to walk around the worker, or to kill it: none reaches the origin under a path that it was not judged by, with an
+//! identity that it does not have, or inside another one.
+
+use super::transport::document;
+use crate::support::folded;
+use anyhow::{Result, ensure};
+use doorward_testbed::{Issuer, Platform, Request, Upstream, WorkerRuntime, run, send, send_raw};
+use std::time::Duration;
+
+const PATIENCE: Duration = Duration::from_millis(300);
+
+/// None of these has a token; `/public` needs none. `\r\n` at the end is added.
+const REQUESTS: [&str; 34] = [
+    // Which path, and which host.
+    "GET http://other.example/private HTTP/1.1\r\nHost: a\r\n",
+    "GET http://a/public/../private HTTP/1.1\r\nHost: a\r\n",
+    "GET /private HTTP/1.1\r\nHost: a/public?\r\n",
+    "GET /private HTTP/1.1\r\nHost: a/public#\r\n",
+    "GET /private HTTP/1.1\r\nHost: a\\public\\\r\n",
+    "GET /private HTTP/1.1\r\nHost: user@a\r\n",
+    "GET /private HTTP/1.1\r\nHost: a\r\nHost: b\r\n",
+    "GET /private HTTP/1.1\r\nHost:\r\n",
+    "GET /private HTTP/1.0\r\n",
+    "GET //private HTTP/1.1\r\nHost: a\r\n",
+    "GET /private#/public HTTP/1.1\r\nHost: a\r\n",
+    "GET /public/..;/private HTTP/1.1\r\nHost: a\r\n",
+    "GET /public%2f..%2fprivate HTTP/1.1\r\nHost: a\r\n",
+    "GET /public/%252e%252e/private HTTP/1.1\r\nHost: a\r\n",
+    "GET /public\\..\\private HTTP/1.1\r\nHost: a\r\n",
+    "GET /public/.%2e/private HTTP/1.1\r\nHost: a\r\n",
+    "GET private HTTP/1.1\r\nHost: a\r\n",
+    "GET ?/public HTTP/1.1\r\nHost: a\r\n",
+    "OPTIONS * HTTP/1.1\r\nHost: a\r\n",
+    "CONNECT a:80 HTTP/1.1\r\nHost: a\r\n",
+    "TRACE /public HTTP/1.1\r\nHost: a\r\n",
+    "GET /public HTTP/1.1\r\nHost: a\r\nX-Original-URL: /private\r\nX-Rewrite-URL: /private\r\n",
+    // Whose identity.
+    "GET /public HTTP/1.1\r\nHost: a\r\nX-User-Id : root\r\n",
+    "GET /public HTTP/1.1\r\nHost: a\r\nX-A: b\r\n X-User-Id: root\r\n",
+    "GET /public HTTP/1.1\r\nHost: a\r\nX-A: b\rX-User-Id: root\r\n",
+    "GET /public HTTP/1.1\r\nHost: a\r\nX-A: b\nX-User-Id: root\r\n",
+    "GET /public HTTP/1.1\r\nHost: a\r\nConnection: host, content-length, x-user-id, \u{fc}, ,\r\nX-User-Id: root\r\n",
+    "GET /public HTTP/1.1\r\nHost: a\r\nx-user-id: root\r\nX_USER_ID: root\r\nx.user.id: root\r\n",
+    // Which requests.
+    "POST /public HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /private HTTP/1.1\r\nHost: a\r\n",
+    "POST /public HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nContent-Length: 40\r\n\r\nGET /private HTTP/1.1\r\nHost: a\r\n",
+    "POST /public HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\nGET /private HTTP/1.1\r\nHost: a\r\n",
+    "GET /public HTTP/1.1\r\nHost: a\r\nContent-Length: 39\r\n\r\nGET /private HTTP/1.1\r\nHost: a\r\nX: y\r\n",
+    "GET /public HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nContent-Length: 39\r\n\r\nGET /private HTTP/1.1\r\nHost: a\r\nX: y\r\n",
+    "POST /public HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\nTrailer: X-User-Id\r\n\r\n1\r\na\r\n0\r\nX-User-Id: root\r\n",
+];
+
+#[test]
+fn nothing_walks_around_the_worker() {
+    run(async {
+        let (issuer, upstream) = (Issuer::start().await?, Upstream::start().await?);
+        for platform in Platform::ALL {
+            let worker = WorkerRuntime::start(platform, &document(&issuer, upstream.addr())).await?;
+            for request in REQUESTS {
+                upstream.clear();
+                // Each character is a byte.
+                let bytes: Vec<u8> =
+                    format!("{request}\r\n").chars().map(|c| u8::try_from(c).unwrap()).collect();
+                let answer = send_raw(worker.addr(), &bytes, PATIENCE).await?;
+                for seen in upstream.seen() {
+                    let is_judged = seen.path.starts_with("/public")
+                        && ["..", "%2e", "%2f", ";", "\\"].iter().all(|part| !seen.path.contains(part));
+                    let identity = seen.headers.iter().any(|(name, _)| folded(name) == "x-user-id");
+                    ensure!(
+                        is_judged && !identity,
+                        "{request:?} on {} became {seen:?}, answered {:?}\n{}",
+                        platform.name(),
+                        String::from_utf8_lossy(&answer),
+                        worker.log()
+                    );
+                }
+                ensure!(worker.is_running(), "{request:?} ended {}\n{}", platform.name(), worker.log());
+            }
+            let response = send(worker.addr(), &Request::get("/public")).await?;
+            ensure!(response.status == 200, "{response:?} on {}\n{}", platform.name(), worker.log());
+        }
+        Ok(())
+    })
+    .unwrap();
+}
