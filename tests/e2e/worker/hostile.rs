@@ -3,7 +3,7 @@
 
 use super::transport::document;
 use crate::support::folded;
-use anyhow::{Result, ensure};
+use anyhow::ensure;
 use doorward_testbed::{Issuer, Platform, Request, Upstream, WorkerRuntime, run, send, send_raw};
 use std::time::Duration;
 

@@ -3,12 +3,14 @@
 //! | module | what it holds |
 //! |---|---|
 //! | `hostile` | requests that try to walk around the worker, or to kill it |
+//! | `operating` | the page of counts, log lines, faults of the document |
 //! | `providers` | keys, opaque and bound tokens of a real OpenID provider, and keys over time |
 //! | `scenarios` | `tests/scenarios`: the same requests to Envoy and to every runtime |
 //! | `signatures` | WebCrypto's verdicts against pure Rust's, on every vector |
 //! | `transport` | bodies in both directions, connections that end, WebSockets |
 
 mod hostile;
+mod operating;
 mod providers;
 mod scenarios;
 mod signatures;
