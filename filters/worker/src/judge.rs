@@ -114,8 +114,8 @@ impl Judge {
     fn fetch_due(self: &Rc<Self>, now: UnixTime, context: &Context) -> Vec<Promise> {
         let due = self.authn.borrow_mut().poll_fetches(now);
         let start = |(id, fetch)| {
-            let judge = Rc::clone(self);
-            kept(context, async move { judge.fetch_keys(id, fetch).await })
+            let (judge, own) = (Rc::clone(self), context.clone());
+            kept(context, async move { judge.fetch_keys(id, fetch, &own).await })
         };
         due.into_iter().map(start).collect()
     }
@@ -131,7 +131,7 @@ impl Judge {
     }
 
     /// Brings a provider's keys: those that another isolate has kept, if they are news, or else its provider's.
-    async fn fetch_keys(&self, id: ProviderId, mut fetch: Fetch) {
+    async fn fetch_keys(self: &Rc<Self>, id: ProviderId, mut fetch: Fetch, context: &Context) {
         let name = self.provider_name(id);
         if let Some(memory) = &self.means.memory
             && let Some(record) = memory.read(&name).await
@@ -172,9 +172,13 @@ impl Judge {
             match next {
                 Next::Fetch(next) => fetch = next,
                 Next::Tell(record) => {
-                    if let Some(memory) = &self.means.memory {
-                        memory.write(&name, &record).await;
-                    }
+                    // Nobody need wait for that.
+                    let means = Rc::clone(&self.means);
+                    let _ = kept(context, async move {
+                        if let Some(memory) = &means.memory {
+                            memory.write(&name, &record).await;
+                        }
+                    });
                     return;
                 }
                 Next::Nothing => return,
