@@ -82,11 +82,15 @@ impl Platform {
     /// # Errors
     /// If it is not installed.
     pub fn program(self) -> Result<PathBuf> {
-        let package = match self {
-            Self::Workerd => "@cloudflare/workerd-linux-64/bin/workerd",
-            Self::Deno => "@deno/linux-x64-glibc/deno",
-            Self::Bun => "@oven/bun-linux-x64/bin/bun",
-            Self::Node => return Ok(PathBuf::from("node")),
+        let is_arm = cfg!(target_arch = "aarch64");
+        let package = match (self, is_arm) {
+            (Self::Workerd, false) => "@cloudflare/workerd-linux-64/bin/workerd",
+            (Self::Workerd, true) => "@cloudflare/workerd-linux-arm64/bin/workerd",
+            (Self::Deno, false) => "@deno/linux-x64-glibc/deno",
+            (Self::Deno, true) => "@deno/linux-arm64-glibc/deno",
+            (Self::Bun, false) => "@oven/bun-linux-x64/bin/bun",
+            (Self::Bun, true) => "@oven/bun-linux-aarch64/bin/bun",
+            (Self::Node, _) => return Ok(PathBuf::from("node")),
         };
         let program = folder::root().join("tests/e2e/node/node_modules").join(package);
         ensure!(program.is_file(), "expected {}: run `cargo xtask setup --tests`", program.display());
