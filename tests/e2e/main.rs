@@ -21,8 +21,8 @@
 //! | `replies` | each denial as the client and the access log see it |
 //! | `rotation` | keys over time on four workers: rotation, outages, cold starts, floods, discovery |
 //! | `scim_clients` | client software for SCIM through the gateway into the store |
-//! | `scim_gateway` | SCIM calls through the gateway into the store |
-//! | `scim_suites` | the store under scim2-tester and scim-sanity, on both databases, directly and through the gateway |
+//! | `scim_gateway` | SCIM calls through the gateway, or the edge worker, into the store |
+//! | `scim_suites` | the store under scim2-tester and scim-sanity, on both databases, directly, through the gateway and through the edge worker; and in the worker, on D1 |
 //! | `support` | what these share |
 //! | `worker` | the edge worker in workerd, Deno, Bun and Node.js |
 #![allow(

@@ -1,4 +1,4 @@
-//! What identity providers really send, each kind of it once, by the gateway with that provider's profile. What is kept is looked at by the
+//! What identity providers really send, each kind of it once, by the gateway with that provider's profile, in Envoy and at an edge worker. What is kept is looked at by the
 //! gateway and directly in the store.
 //!
 //! | row | who sends it |
@@ -11,12 +11,14 @@
 //! | `S1` | SailPoint |
 //! | `R1` | anybody who replaces members by a short list |
 
-use super::{Bed, ENTERPRISE, GROUP, USER, expect, group, id_of, patch, percent, scim_error, user};
+use super::{ENTERPRISE, GROUP, USER, expect, group, id_of, patch, percent, scim_error, user};
 use anyhow::{Context, Result, bail, ensure};
 use doorward_testbed::{
-    Algorithm, Connection, Database, GatewaySetup, Issuer, Request, Response, ScimGateway, run, unix_now,
+    Algorithm, Connection, Database, GatewaySetup, Issuer, Request, Response, ScimGateway, ScimStore,
+    ScimWorker, run, unix_now,
 };
 use serde_json::{Value, json};
+use std::net::SocketAddr;
 use tokio::task::JoinSet;
 
 const TENANTS: [(&str, &str); 8] = [
@@ -32,23 +34,89 @@ const TENANTS: [(&str, &str); 8] = [
 const ENTRA_TENANT: &str = "72f988bf-86f1-41af-91ab-2d7cd011db47";
 const ENTRA_AUDIENCE: &str = "8adf8e6e-67b2-4cf2-a259-e3dc5476c621";
 
+/// A store behind a gateway of either kind.
+struct Bed {
+    store: ScimStore,
+    front: Front,
+}
+
+enum Front {
+    Envoy(ScimGateway),
+    Worker(ScimWorker),
+}
+
+impl Bed {
+    fn addr(&self) -> SocketAddr {
+        match &self.front {
+            Front::Envoy(gateway) => gateway.addr(),
+            Front::Worker(worker) => worker.addr(),
+        }
+    }
+
+    fn url(&self, tenant: &str) -> String {
+        match &self.front {
+            Front::Envoy(gateway) => gateway.url(tenant),
+            Front::Worker(worker) => worker.url(tenant),
+        }
+    }
+
+    fn log(&self) -> String {
+        match &self.front {
+            Front::Envoy(gateway) => gateway.envoy.log(),
+            Front::Worker(worker) => worker.process().log(),
+        }
+    }
+
+    async fn send(&self, request: &Request) -> Result<Response> {
+        doorward_testbed::send(self.addr(), &self.addressed(request)).await
+    }
+
+    /// With the gateway's own host.
+    fn addressed(&self, request: &Request) -> Request {
+        request.clone().header("host", self.addr().to_string())
+    }
+}
+
 #[test]
 fn what_providers_send_is_understood_and_kept() {
     run(async {
         let issuer = Issuer::start().await?;
-        let bed = bed(&issuer).await?;
-        for row in rows() {
-            replay(&bed, &issuer, &row).await.with_context(|| {
-                format!(
-                    "row {row}\n{}\n{}",
-                    bed.store.process().report(5),
-                    bed.gateway.envoy.log().lines().rev().take(5).collect::<Vec<_>>().join("\n")
-                )
-            })?;
-        }
-        crate::support::expect_healthy(&bed.gateway.envoy, 1).await
+        let store = store().await?;
+        let gateway = ScimGateway::start(store.addr(), &setup(&issuer)?).await?;
+        let bed = Bed { store, front: Front::Envoy(gateway) };
+        replay_all(&bed, &issuer).await?;
+        let Front::Envoy(gateway) = &bed.front else { bail!("expected Envoy") };
+        crate::support::expect_healthy(&gateway.envoy, 1).await
     })
     .unwrap();
+}
+
+#[test]
+fn what_providers_send_is_understood_and_kept_at_the_worker() {
+    run(async {
+        let issuer = Issuer::start().await?;
+        let store = store().await?;
+        let worker = ScimWorker::start(Some(store.addr()), &setup(&issuer)?).await?;
+        replay_all(&Bed { store, front: Front::Worker(worker) }, &issuer).await
+    })
+    .unwrap();
+}
+
+async fn replay_all(bed: &Bed, issuer: &Issuer) -> Result<()> {
+    for row in rows() {
+        replay(bed, issuer, &row).await.with_context(|| {
+            format!(
+                "row {row}\n{}\n{}",
+                bed.store.process().report(5),
+                bed.log().lines().rev().take(5).collect::<Vec<_>>().join("\n")
+            )
+        })?;
+    }
+    Ok(())
+}
+
+async fn store() -> Result<ScimStore> {
+    ScimStore::start(Database::Sqlite, &TENANTS, json!({})).await
 }
 
 /// Every row that there is. One without a case fails.
@@ -58,7 +126,7 @@ fn rows() -> Vec<String> {
     entra.chain(okta).chain(["G1", "J1", "L1", "S1", "R1"].map(str::to_owned)).collect()
 }
 
-async fn bed(issuer: &Issuer) -> Result<Bed> {
+fn setup(issuer: &Issuer) -> Result<GatewaySetup> {
     let mut setup = GatewaySetup::new(&TENANTS);
     setup.tenants["entra-jwt"]["jwt"] = json!({ "provider": "entra" });
     setup.tenants["okta-limited"]["rate"] = json!({ "requests_per_second": 1, "burst": 2 });
@@ -70,7 +138,7 @@ async fn bed(issuer: &Issuer) -> Result<Bed> {
             "jwks": { "inline": issuer.jwks()? },
         } }),
     );
-    Bed::start_on(Database::Sqlite, &TENANTS, json!({}), setup).await
+    Ok(setup)
 }
 
 async fn replay(bed: &Bed, issuer: &Issuer, row: &str) -> Result<()> {
@@ -164,7 +232,7 @@ impl<'b> Tenant<'b> {
     async fn create(&self, endpoint: &str, body: &Value) -> Result<Value> {
         let response = self.ask("POST", endpoint, body).await?;
         let created = expect(&response, 201)?;
-        let location = format!("{}{endpoint}/{}", self.bed.gateway.url(self.name), id_of(&created)?);
+        let location = format!("{}{endpoint}/{}", self.bed.url(self.name), id_of(&created)?);
         ensure!(
             response.header("location").as_ref() == Some(&location)
                 && created["meta"]["location"] == location,
@@ -202,7 +270,7 @@ impl<'b> Tenant<'b> {
             .bearer(&self.store_token)
             .header("host", self.bed.store.addr().to_string());
         let direct = doorward_testbed::send(self.bed.store.addr(), &direct).await?;
-        let (own, theirs) = (self.bed.gateway.url(self.name), self.bed.store.url());
+        let (own, theirs) = (self.bed.url(self.name), self.bed.store.url());
         let same: Value = serde_json::from_str(&expect(&direct, 200)?.to_string().replace(&theirs, &own))?;
         ensure!(same == shown, "expected the store to show {shown}, but found {}", direct.text());
         Ok(shown)
@@ -788,7 +856,7 @@ async fn many_at_once(sailpoint: &Tenant<'_>) -> Result<()> {
     for user in &users {
         let add = json!([{ "op": "add", "path": "members", "value": [{ "value": user }] }]);
         let request = super::scim(sailpoint.request("PATCH", &format!("/Groups/{id}")), &patch(&add));
-        let (addr, request) = (sailpoint.bed.gateway.addr(), sailpoint.bed.addressed(&request));
+        let (addr, request) = (sailpoint.bed.addr(), sailpoint.bed.addressed(&request));
         updates.spawn(async move { Connection::open(addr).await?.send(&request).await });
     }
     for response in updates.join_all().await {

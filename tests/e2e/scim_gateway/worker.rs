@@ -188,7 +188,7 @@ fn a_call_is_refused_before_the_store_in_the_worker() {
 }
 
 #[test]
-fn many_who_come_first_make_one_tenant_and_lose_nothing() {
+fn many_creates_at_once_lose_nothing() {
     run(async {
         let worker = ScimWorker::start(None, &GatewaySetup::new(&TENANTS)).await?;
         let mut calls = JoinSet::new();
