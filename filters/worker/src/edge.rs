@@ -72,8 +72,8 @@ impl Edge {
             Rc::new(Judge::new(authn, Rc::clone(&means)))
         };
         let has_rules = config.policy().rules.iter().next().is_some();
-        let rules = has_rules.then(|| judge(config.clone().into_authn(seed)));
-        let scim = Scim::of(config, &policy, bindings, judge, (seed, made_up))?;
+        let scim = Scim::of(&config, &policy, bindings, judge, (seed, made_up))?;
+        let rules = has_rules.then(|| judge(config.into_authn(seed)));
         Ok(Self { rules, scim, target, page: policy.metrics, means, journal: RefCell::default() })
     }
 

@@ -24,7 +24,7 @@ impl Scim {
 
     /// The SCIM calls that the document wants taken.
     pub(crate) fn of(
-        _: Config,
+        _: &Config,
         _: &WorkerPolicy,
         _: &JsValue,
         _: impl FnOnce(Authn) -> Rc<Judge>,

@@ -67,13 +67,13 @@ impl Scim {
     /// # Errors
     /// The name that nothing is bound to.
     pub(crate) fn of(
-        config: Config,
+        config: &Config,
         worker: &WorkerPolicy,
         bindings: &JsValue,
         judge: impl FnOnce(Authn) -> Rc<Judge>,
         (seed, salt): (u64, [u8; 32]),
     ) -> Result<Option<Self>, String> {
-        let Some((policy, authn)) = config.into_gateway(seed) else { return Ok(None) };
+        let Some((policy, authn)) = config.clone().into_gateway(seed) else { return Ok(None) };
         let target = worker.store.as_ref().ok_or("expected worker.store")?;
         let store = Store::new(target, bindings, &policy)?;
         // Buckets are the isolate's own, and so are their names.
