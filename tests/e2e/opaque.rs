@@ -105,6 +105,8 @@ fn a_flood_with_one_token_asks_once_a_worker() {
         let provider = Provider::start().await?;
         let mut settings = by_secret();
         settings["cache_for"] = json!("1h");
+        // The provider may be slow while other tests run.
+        settings["timeout"] = json!("30s");
         let edge = edge(&provider, &document(&asked(&provider, settings)), 4).await?;
         let request = Request::get("/").bearer(&opaque_token(&provider)?);
         let mut clients = tokio::task::JoinSet::new();

@@ -67,7 +67,7 @@ fn document_at_fault_lets_nobody_pass() {
         unbound["worker"]["secret"] = json!({ "$env": "NOBODY_HAS_IT" });
         for (document, fault) in [
             (&misspelt, "requires"),
-            (&unbound, r#"expected a binding called "NOBODY_HAS_IT""#),
+            (&unbound, r#"expected a text in the variable "NOBODY_HAS_IT""#),
             (&json!("no document"), "expected"),
         ] {
             for platform in Platform::ALL {
