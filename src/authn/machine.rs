@@ -16,6 +16,7 @@ use crate::time::UnixTime;
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What comes next for a request.
 #[derive(Debug)]
@@ -60,6 +61,15 @@ pub enum Awaited {
     Keys(ProviderId),
     /// What the provider says of this token.
     Introspection(ProviderId, TokenDigest),
+}
+
+/// How long a request waits: for the first keys of its provider, one that its provider may just have published, or an answer
+/// about its token.
+const MAX_WAIT: Duration = Duration::from_secs(10);
+
+/// Whether a request that waits for something ([`Awaited`]) since an instant has waited long enough, or the clock was set back while it did.
+pub fn is_overdue(since: UnixTime, now: UnixTime) -> bool {
+    now < since || now.saturating_since(since) >= MAX_WAIT
 }
 
 /// What the host found out.

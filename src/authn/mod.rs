@@ -17,6 +17,8 @@ mod token_cache;
 pub use bearer::{BearerError, TokenLocation};
 pub use journal::Journal;
 pub use log_line::LogLine;
-pub use machine::{Authn, Awaited, Outcome, Pending, ProofRecord, ProofStanding, Step, Verification};
+pub use machine::{
+    Authn, Awaited, Outcome, Pending, ProofRecord, ProofStanding, Step, Verification, is_overdue,
+};
 pub use policy::{AuthnPolicy, BindingRules, DpopRules, NonceRules, Provider, TrustedIssuer};
 pub use token_cache::{CacheCounts, CacheLimits};

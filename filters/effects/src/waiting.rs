@@ -1,13 +1,9 @@
 //! The requests that wait for keys or for an answer about their token.
 
-use doorward::authn::Awaited;
+use doorward::authn::{Awaited, is_overdue};
 use doorward::time::UnixTime;
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-/// How long a request waits: for the first keys of its provider, one that its provider may just have published, or an answer
-/// about its token.
-const MAX_WAIT: Duration = Duration::from_secs(10);
 /// How many requests wait at most; each holds a connection.
 const MAX_WAITING: usize = 10_000;
 
@@ -48,11 +44,6 @@ impl WaitingRequests {
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
-}
-
-/// Whether a request has waited long enough, or the clock was set back while it did.
-pub(crate) fn is_overdue(since: UnixTime, now: UnixTime) -> bool {
-    now < since || now.saturating_since(since) >= MAX_WAIT
 }
 
 #[cfg(test)]

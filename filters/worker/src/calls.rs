@@ -1,12 +1,7 @@
 //! How many SCIM calls there were: see `metrics`.
 
-use crate::metrics::Page;
+use crate::metrics::{Counts, Page, count};
 use doorward::gateway::{Call, Ending, GatewayPolicy, Operation, Outcome, Reason, TenantId};
-use std::cell::RefCell;
-use std::collections::BTreeMap;
-
-/// How often there was each of a kind.
-type Counts<K> = RefCell<BTreeMap<K, u64>>;
 
 /// One isolate's counts.
 #[derive(Default)]
@@ -39,10 +34,4 @@ impl Calls {
             page.line("scim_refused_total", &[("tenant", tenant(id)), ("code", reason.code())], *count);
         }
     }
-}
-
-fn count<K: Ord>(counts: &Counts<K>, key: K) {
-    let mut counts = counts.borrow_mut();
-    let count = counts.entry(key).or_default();
-    *count = count.saturating_add(1);
 }

@@ -191,6 +191,6 @@ fn is_at(head: &RequestHead<'_>, path: &str) -> bool {
 }
 
 fn reply(denied: &LocalReply) -> Result<JsValue, JsValue> {
-    let fields: Vec<&str> = denied.headers.iter().flat_map(|(name, value)| [*name, value.as_ref()]).collect();
-    web::reply(denied.status, &fields.join("\n"), &denied.body)
+    let fields = web::lines(denied.headers.iter().map(|(name, value)| (*name, value.as_ref())));
+    web::reply(denied.status, &fields, &denied.body)
 }

@@ -34,7 +34,7 @@ extern "C" {
     pub(crate) fn passed(response: &JsValue, status: u16, fields: &str) -> Result<JsValue, JsValue>;
 
     /// A response made here, of bytes or of none.
-    #[wasm_bindgen(catch)]
+    #[wasm_bindgen(catch, js_name = reply)]
     pub(crate) fn respond(status: u16, fields: &str, content: Option<Uint8Array>)
     -> Result<JsValue, JsValue>;
 

@@ -6,20 +6,17 @@ use crate::proofs::Proofs;
 use crate::signatures::Signatures;
 use crate::web::{self, Answered, Call, Context};
 use doorward::authn::decision::Decision;
-use doorward::authn::{Authn, Awaited, Outcome, Step};
-use doorward::oauth::{IntrospectionCall, IntrospectionUpdate, certificate_digest};
+use doorward::authn::{Authn, Awaited, Outcome, Step, is_overdue};
+use doorward::oauth::{IntrospectionCall, IntrospectionUpdate};
 use doorward::oidc::{Fetch, KeySetUpdate, Next};
 use doorward::policy::ProviderId;
 use doorward::time::UnixTime;
 use js_sys::Promise;
 use std::cell::{Cell, Ref, RefCell};
 use std::rc::Rc;
-use std::time::Duration;
 use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::{JsFuture, future_to_promise};
 
-/// How long a request waits for keys or for an answer about its token.
-const MAX_WAIT: Duration = Duration::from_secs(10);
 /// How often, in milliseconds, a request looks whether another one's call has brought them. It cannot wait for that call itself: on
 /// CDN platforms what one request has begun cannot be waited for by another.
 const LOOK_AGAIN: u32 = 10;
@@ -69,7 +66,7 @@ impl Judge {
                 }
                 Step::Await(awaited, pending) => {
                     let now = web::now();
-                    if now >= since && now.saturating_since(since) < MAX_WAIT {
+                    if !is_overdue(since, now) {
                         started.extend(self.call_due(awaited, now, context));
                         self.wait(std::mem::take(&mut started)).await;
                         step = begin(&mut self.authn.borrow_mut(), web::now());
@@ -78,9 +75,7 @@ impl Judge {
                     (pending, Outcome::Unavailable)
                 }
                 Step::ReadCertificate(pending) => {
-                    let shown = web::certificate(request);
-                    let digest = shown.and_then(|shown| certificate_digest(shown.as_bytes()));
-                    (pending, Outcome::Certificate(digest))
+                    (pending, Outcome::Certificate(web::client_certificate(request)))
                 }
                 Step::RecordProof(record, pending) => {
                     (pending, Outcome::Proof(self.means.proofs.record(record, web::now()).await))

@@ -48,9 +48,19 @@ pub(crate) enum KeysFrom {
     Failed,
 }
 
+/// How often there was each of a kind.
+pub(crate) type Counts<K> = RefCell<BTreeMap<K, u64>>;
+
+/// Counts one.
+pub(crate) fn count<K: Ord>(counts: &Counts<K>, key: K) {
+    let mut counts = counts.borrow_mut();
+    let count = counts.entry(key).or_default();
+    *count = count.saturating_add(1);
+}
+
 /// One isolate's counts.
 pub(crate) struct Metrics {
-    counts: RefCell<BTreeMap<Event, u64>>,
+    counts: Counts<Event>,
     dataset: Option<JsValue>,
 }
 
@@ -62,9 +72,7 @@ impl Metrics {
 
     /// Counts one.
     pub(crate) fn count(&self, event: Event) {
-        let mut counts = self.counts.borrow_mut();
-        let count = counts.entry(event).or_default();
-        *count = count.saturating_add(1);
+        count(&self.counts, event);
     }
 
     /// Counts a decision.

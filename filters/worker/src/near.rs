@@ -63,7 +63,7 @@ impl Near {
                 let context = Caller::Sent(Box::new(granted)).context(
                     || (None, String::new()),
                     call.request_id(),
-                    web::now().as_millis().saturating_mul(1_000),
+                    micros_now(),
                 );
                 let (path, query) = clean.target.split_once('?').unwrap_or((&clean.target, ""));
                 let field = |name| clean.field(name).map(str::as_bytes);
@@ -104,7 +104,7 @@ impl Near {
     }
 
     async fn provide(&self, tenant: &Tenant) -> Result<(), DatabaseError> {
-        let now = web::now().as_millis().saturating_mul(1_000);
+        let now = micros_now();
         if self.tenants.exists(&tenant.name, now).await? {
             return Ok(());
         }
@@ -115,6 +115,11 @@ impl Near {
             Err(error) => Err(DatabaseError::Failed(error.to_string())),
         }
     }
+}
+
+/// The time as the store has it, in µs.
+fn micros_now() -> i64 {
+    web::now().as_millis().saturating_mul(1_000)
 }
 
 fn answered(response: Response, call: &Call, is_head: bool) -> Answered {

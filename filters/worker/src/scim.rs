@@ -14,7 +14,6 @@ use doorward::gateway::{
     Admission, Answer, BucketName, Call, Ending, Forwarding, GatewayPolicy, Reason, Refusal, Surroundings,
 };
 use doorward::http::{HeaderField, HeaderMutation, RequestHead};
-use doorward::oauth::certificate_digest;
 use doorward::time::UnixTime;
 use doorward::worker::WorkerPolicy;
 use js_sys::Uint8Array;
@@ -173,9 +172,7 @@ impl Scim {
             Admission::Known => {}
         }
         if self.policy.wants_certificate(call) {
-            let shown = web::certificate(request);
-            let shown = shown.and_then(|shown| certificate_digest(shown.as_bytes()));
-            self.policy.admit_certificate(call, shown)?;
+            self.policy.admit_certificate(call, web::client_certificate(request))?;
         }
         Ok(())
     }
@@ -211,9 +208,7 @@ impl Scim {
             OF_CONNECTION.contains(&name) || changes.iter().any(is_it)
         };
         fields.retain(|(name, _)| !removed(name));
-        let fields: Vec<&str> =
-            fields.iter().flat_map(|(name, value)| [name.as_str(), value.as_str()]).collect();
-        let fields = fields.join("\n");
+        let fields = web::lines(fields.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         let body = if self.policy.rewrites_answers(call, status) {
             let whole = match body {
                 Body::Bytes(body) => body.unwrap_or_default(),
@@ -291,8 +286,11 @@ fn refused(refusal: &Refusal, call: &Call) -> Result<JsValue, JsValue> {
         ("x-request-id", call.request_id()),
     ];
     fields.extend(refusal.headers.iter().map(|(name, value)| (*name, value.as_str())));
-    let fields: Vec<&str> = fields.into_iter().flat_map(|(name, value)| [name, value]).collect();
-    exchange::respond(refusal.status(), &fields.join("\n"), Some(Uint8Array::from(refusal.body().as_slice())))
+    exchange::respond(
+        refusal.status(),
+        &web::lines(fields),
+        Some(Uint8Array::from(refusal.body().as_slice())),
+    )
 }
 
 /// 128 random bits in hexadecimal; `None` if the platform has none.

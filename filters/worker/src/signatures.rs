@@ -7,7 +7,6 @@ use std::cell::RefCell;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use wasm_bindgen::JsValue;
-use wasm_bindgen_futures::JsFuture;
 
 /// Imported keys that are kept: those of many providers.
 const MAX_KEYS: usize = 256;
@@ -40,20 +39,16 @@ impl Signatures {
         if self.unknown.borrow().contains(&job.algorithm) || !job.key.fits(job.algorithm) {
             return None;
         }
-        let spki = job.key.material().spki()?;
         let name = job.algorithm.name();
-        let asked = async {
-            let key = match self.imported(job) {
-                Some(key) => key,
-                None => {
-                    let key = JsFuture::from(web::import_key(name, &spki)?).await?;
-                    self.keep(job, &key);
-                    key
-                }
-            };
-            JsFuture::from(web::verify(name, &key, &job.signature, job.signing_input)?).await
+        let key = match self.imported(job) {
+            Some(key) => Ok(key),
+            None => self.import(job, &job.key.material().spki()?).await,
         };
-        match asked.await {
+        let asked = match key {
+            Ok(key) => web::resolved(web::verify(name, &key, &job.signature, job.signing_input)).await,
+            Err(error) => Err(error),
+        };
+        match asked {
             Ok(valid) => Some(Verdict::from(valid.is_truthy())),
             Err(error) => {
                 // Any other error is of this key alone. It may be a client's own, as those of DPoP proofs are, who shall not decide
@@ -71,6 +66,12 @@ impl Signatures {
         let imported = self.imported.borrow();
         let is_same = |one: &&Imported| Arc::ptr_eq(&one.jwk, &job.key) && one.algorithm == job.algorithm;
         imported.iter().find(is_same).map(|one| one.key.clone())
+    }
+
+    async fn import(&self, job: &SignatureJob<'_>, spki: &[u8]) -> Result<JsValue, JsValue> {
+        let key = web::resolved(web::import_key(job.algorithm.name(), spki)).await?;
+        self.keep(job, &key);
+        Ok(key)
     }
 
     fn keep(&self, job: &SignatureJob<'_>, key: &JsValue) {

@@ -113,10 +113,10 @@ async fn try_once(
     until: UnixTime,
 ) -> Option<Answered> {
     let url = format!("{base}{}", clean.target);
-    let fields: Vec<&str> = clean.fields.iter().flat_map(|(name, value)| [*name, value.as_str()]).collect();
+    let fields = web::lines(clean.fields.iter().map(|(name, value)| (*name, value.as_str())));
     let body = (!clean.body.is_empty()).then_some(clean.body.as_slice());
     let left = until.saturating_since(web::now());
-    let response = exchange::ask((&url, binding), clean.method, &fields.join("\n"), body, left).await?;
+    let response = exchange::ask((&url, binding), clean.method, &fields, body, left).await?;
     let head = exchange::response_head(&response);
     let mut lines = head.split('\n');
     let status = lines.next()?.parse().ok()?;

@@ -3,8 +3,12 @@
 
 /** The head of a request: method, URL, then names and values of fields, a line each. */
 export function head(request) {
-  let text = `${request.method}\n${request.url}`;
-  for (const [name, value] of request.headers) text += `\n${name}\n${value}`;
+  return lines(`${request.method}\n${request.url}`, request.headers);
+}
+
+function lines(start, headers) {
+  let text = start;
+  for (const [name, value] of headers) text += `\n${name}\n${value}`;
   return text;
 }
 
@@ -59,7 +63,7 @@ function unreachable(error) {
   return reply(502, "content-type\napplication/problem+json\ncache-control\nno-store", BAD_GATEWAY);
 }
 
-/** A response made here; `fields` are names and values, a line each. */
+/** A response made here, of a text, of bytes or of nothing; `fields` are names and values, a line each. */
 export function reply(status, fields, body) {
   return new Response(body, { status, headers: listed(fields) });
 }
@@ -175,7 +179,7 @@ export function verify(algorithm, key, signature, message) {
   return crypto.subtle.verify(ALGORITHMS[algorithm], key, signature, message);
 }
 
-/** The body of a request, but no more of it than one byte beyond `limit`; nothing if it did not come as a whole. */
+/** The body of a request or of a response, but no more of it than one byte beyond `limit`; nothing if it did not come as a whole. */
 export async function body(request, limit) {
   try {
     return await beginning(request.body, limit + 1);
@@ -201,22 +205,12 @@ export async function ask(url, binding, method, fields, body, timeout) {
 
 /** The head of a response: its status, then names and values of fields, a line each. */
 export function responseHead(response) {
-  let text = `${response.status}`;
-  for (const [name, value] of response.headers) text += `\n${name}\n${value}`;
-  return text;
+  return lines(`${response.status}`, response.headers);
 }
-
-/** The body of a response, as `body`. */
-export const responseBody = body;
 
 /** The body of a response under another head. */
 export function passed(response, status, fields) {
   return new Response(response.body, { status, headers: listed(fields) });
-}
-
-/** A response made here, of bytes or of none. */
-export function respond(status, fields, content) {
-  return new Response(content, { status, headers: listed(fields) });
 }
 
 // What is bound to names is kept here: Rust knows each by its place.

@@ -1,5 +1,6 @@
 //! The web platform, as far as it is used here: `web.js`, and what a platform hands over with a request.
 
+use doorward::oauth::certificate_digest;
 use doorward::oidc::{Endpoint, FetchError, FetchResponse};
 use doorward::time::UnixTime;
 use js_sys::{Promise, Reflect, Uint8Array};
@@ -33,7 +34,7 @@ extern "C" {
     pub(crate) fn head(request: &JsValue) -> String;
 
     /// SHA-256 of the client's certificate, in hexadecimal.
-    pub(crate) fn certificate(request: &JsValue) -> Option<String>;
+    fn certificate(request: &JsValue) -> Option<String>;
 
     /// The same request to another URL, with changes.
     #[wasm_bindgen(catch)]
@@ -134,6 +135,16 @@ pub(crate) fn now() -> UnixTime {
     UnixTime::from_millis(milliseconds)
 }
 
+/// Fields as `web.js` takes them: names and values, a line each.
+pub(crate) fn lines<'f>(fields: impl IntoIterator<Item = (&'f str, &'f str)>) -> String {
+    fields.into_iter().flat_map(|(name, value)| [name, value]).collect::<Vec<_>>().join("\n")
+}
+
+/// SHA-256 of the certificate that the client has shown.
+pub(crate) fn client_certificate(request: &JsValue) -> Option<[u8; 32]> {
+    certificate(request).and_then(|shown| certificate_digest(shown.as_bytes()))
+}
+
 /// Milliseconds as JavaScript has them.
 pub(crate) fn number(instant: UnixTime) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "milliseconds of this age of the world are exact")]
@@ -195,12 +206,11 @@ impl Call<'_> {
     pub(crate) async fn make(&self) -> Option<Answered> {
         let Endpoint { scheme, authority, path, .. } = self.endpoint;
         let url = format!("{scheme}://{authority}{path}");
-        let fields: Vec<&str> =
-            self.headers.iter().flat_map(|(name, value)| [*name, value.as_str()]).collect();
+        let fields = lines(self.headers.iter().map(|(name, value)| (*name, value.as_str())));
         let timeout = u32::try_from(self.timeout.as_millis()).unwrap_or(u32::MAX);
         let limit = u32::try_from(FetchResponse::READ_BYTES).unwrap_or(u32::MAX);
         let body = self.body.map(Uint8Array::from);
-        let promise = call_promise(&url, self.method, &fields.join("\n"), body, timeout, limit);
+        let promise = call_promise(&url, self.method, &fields, body, timeout, limit);
         let answer = JsFuture::from(promise).await.ok().filter(|answer| !answer.is_undefined())?;
         let answer: Answer = answer.unchecked_into();
         Some(Answered { status: answer.status(), cache_control: answer.cache_control(), body: answer.body() })

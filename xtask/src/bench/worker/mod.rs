@@ -78,7 +78,7 @@ fn measure(plan: Plan, rounds: usize, seconds: u32) -> Result<Results> {
     let (bytes, compressed) = sizes()?;
     Ok(Results {
         host,
-        workerd: capture(program(workers::workerd()).arg("--version"))?,
+        workerd: capture(program(workers::binary()?).arg("--version"))?,
         jose: jose_version()?,
         wrk: load.wrk,
         cpu_time: cpu_time_source().to_owned(),
@@ -191,7 +191,7 @@ impl Bench {
 /// Bytes of what is deployed, as it is and compressed.
 fn sizes() -> Result<(u64, u64)> {
     let (mut bytes, mut compressed) = (0, 0);
-    for name in ["cloudflare.js", "doorward.js", "doorward.wasm", "handler.js", "web.js"] {
+    for name in workers::OURS {
         let content = read(&folder::dist().join("worker").join(name))?;
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
         encoder.write_all(&content).context("expected to compress")?;

@@ -15,17 +15,12 @@ use std::time::Duration;
 /// How many judged tokens are kept where all tokens shall be new.
 const KEPT: usize = 100;
 /// What a worker of ours is made of.
-const OURS: [&str; 5] = ["cloudflare.js", "doorward.js", "doorward.wasm", "handler.js", "web.js"];
+pub(super) const OURS: [&str; 5] = ["cloudflare.js", "doorward.js", "doorward.wasm", "handler.js", "web.js"];
 
 /// A running workerd.
 pub(super) struct Workers {
     process: Process,
     addrs: Vec<((Subject, Case), SocketAddr)>,
-}
-
-/// The program.
-pub(super) fn workerd() -> PathBuf {
-    sources().join("node_modules/.bin/workerd")
 }
 
 /// Where the peers are.
@@ -50,7 +45,6 @@ impl Workers {
         let keys = port::loopback(port::free()?);
         let config = folder.join("workers.capnp");
         fs::write(&config, capnp(&addrs, keys)).context("expected to write workerd's configuration")?;
-        // Not the script of the package: the process must be the one whose time is taken.
         let mut command = program(binary()?);
         command.arg("serve").arg(&config);
         let process = Process::spawn("workerd", &mut command, folder)?;
@@ -93,8 +87,8 @@ impl Workers {
     }
 }
 
-/// workerd itself, which a package for the platform has.
-fn binary() -> Result<PathBuf> {
+/// workerd itself, which a package for the platform has. Not the script of npm's: the process must be the one whose time is taken.
+pub(super) fn binary() -> Result<PathBuf> {
     let script = "console.log(require('workerd').default)";
     let found = capture(program("node").arg("-e").arg(script).current_dir(sources()))?;
     Ok(PathBuf::from(found))
