@@ -9,6 +9,10 @@ use std::fs;
 
 const BINARYEN: &str = "binaryen@132.0.0";
 
+/// Small code; and no function goes into its only caller if it is larger than so many instructions: an engine compiles a whole function when
+/// it is first called, so that a rare case within it costs the first request.
+const OPTIONS: [&str; 3] = ["-Oz", "--one-caller-inline-max-function-size", "20"];
+
 /// What Rust's compiler uses of WebAssembly beyond its first version, and no more: the module says it nowhere once it is stripped.
 const FEATURES: [&str; 8] = [
     "--enable-bulk-memory",
@@ -30,13 +34,16 @@ pub(crate) fn shrink(module: &[u8], name: &str) -> Result<(Vec<u8>, &'static str
     let tool = install()?;
     let folder = folder::target().join("wasm");
     let (before, after) = (folder.join(format!("{name}.before")), folder.join(format!("{name}.after")));
+    let stamp = folder.join(format!("{name}.stamp"));
+    let made_by = format!("{BINARYEN} {} {}", OPTIONS.join(" "), FEATURES.join(" "));
     let known = fs::read(&before).is_ok_and(|found| found == module);
-    if !known || !after.is_file() {
+    if !known || !after.is_file() || !stamp::is_current(&stamp, &made_by) {
         let _ = fs::remove_file(&after);
         fs::write(&before, module).with_context(|| format!("expected to write {}", before.display()))?;
         let mut node = program("node");
-        node.arg(tool).arg("-Os").args(FEATURES).arg("--output").arg(&after).arg(&before);
+        node.arg(tool).args(OPTIONS).args(FEATURES).arg("--output").arg(&after).arg(&before);
         capture(&mut node).context("expected wasm-opt to read the module")?;
+        stamp::write(&stamp, &made_by)?;
     }
     let shrunk = fs::read(&after).with_context(|| format!("expected {}", after.display()))?;
     Ok((shrunk, ""))
