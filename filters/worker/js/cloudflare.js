@@ -1,12 +1,18 @@
 // Cloudflare Workers. As it is, with the configuration document in the variable `DOORWARD`; or `worker(document)` in a module of yours.
 
-import { DurableObject } from "cloudflare:workers";
+import { DurableObject, env } from "cloudflare:workers";
 import module from "./doorward.wasm";
 import { handler } from "./handler.js";
 
 /** A worker by a document: an object, JSON text, or a function that tells it by the bindings. */
 export function worker(document) {
-  return { fetch: handler(module, typeof document === "function" ? document : () => document) };
+  const fetch = handler(module, document);
+  try {
+    fetch.prepare(env);
+  } catch {
+    // A script that fails has no log: the first request tries again, and says what is wrong.
+  }
+  return { fetch };
 }
 
 export default worker((bindings) => bindings.DOORWARD);

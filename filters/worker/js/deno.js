@@ -4,10 +4,11 @@
 import { handler } from "./handler.js";
 import { carry, close, compiled, document, isWebSocket, received, webSocket } from "./process.js";
 
-/** A server by a document: an object, JSON text, or a function that tells it by the environment. */
+/** A server by a document: an object, JSON text, or a function that tells it by the environment. Throws what is wrong with it. */
 export function worker(document) {
-  const handle = handler(compiled(), typeof document === "function" ? document : () => document);
+  const handle = handler(compiled(), document);
   const environment = Deno.env.toObject();
+  handle.prepare(environment);
   return {
     fetch(request) {
       const send = (sent) => (isWebSocket(sent) ? upgrade(request, sent) : carry(sent));

@@ -1,6 +1,7 @@
-// What all platforms share: one `Doorward` for an isolate, made at its first request, when bindings are there.
+// What all platforms share: one `Doorward` for an isolate.
 
 import { Doorward, initSync } from "./doorward.js";
+import { rehearse } from "./rehearsal.js";
 
 const INTERNAL_ERROR = JSON.stringify({
   type: "urn:doorward:denial:internal_error",
@@ -10,15 +11,21 @@ const INTERNAL_ERROR = JSON.stringify({
 });
 
 /**
- * A function that answers requests. `module` is the compiled module, `document` tells the configuration document, as text or as an
- * object, by the platform's bindings.
+ * A function that answers requests. `module` is the compiled module; `document` is the configuration document, as text or as an object,
+ * or a function that tells it by the platform's bindings. Its `prepare` does by the bindings what can be done before there is a request, and
+ * throws what is wrong with the document. Without it, the first request does that.
  */
 export function handler(module, document) {
   initSync({ module });
   let doorward;
-  return (request, bindings, context) => {
+  const open = (bindings) => {
+    const found = typeof document === "function" ? document(bindings) : document;
+    if (found === undefined) throw new Error("expected the configuration document, but found nothing");
+    doorward = new Doorward(typeof found === "string" ? found : JSON.stringify(found), bindings);
+  };
+  const handle = (request, bindings, context) => {
     try {
-      doorward ??= open(document, bindings);
+      if (doorward === undefined) open(bindings);
       return doorward.fetch(request, context);
     } catch (error) {
       // A document at fault, or a trap: whatever it was, the request does not pass, and the next one begins anew.
@@ -27,10 +34,10 @@ export function handler(module, document) {
       return new Response(INTERNAL_ERROR, { status: 500, headers: { "content-type": "application/problem+json", "cache-control": "no-store" } });
     }
   };
-}
-
-function open(document, bindings) {
-  const found = document(bindings);
-  if (found === undefined) throw new Error("expected the configuration document, but found nothing");
-  return new Doorward(typeof found === "string" ? found : JSON.stringify(found), bindings);
+  const prepare = (bindings) => {
+    open(bindings);
+    // It only makes the first request faster: nobody waits for it, and it may fail.
+    rehearse().catch(() => {});
+  };
+  return Object.assign(handle, { prepare });
 }

@@ -5,19 +5,29 @@ use crate::judge::{Judge, Means};
 use crate::memory::Memory;
 use crate::metrics::{Event, Metrics};
 use crate::proofs::Proofs;
-use crate::scim::Scim;
+use crate::scim::{self, Scim};
 use crate::signatures::Signatures;
 use crate::web::{self, Context};
 use doorward::authn::decision::{Decision, Forward, LocalReply};
 use doorward::authn::rejection::internal_error;
 use doorward::authn::{Authn, Journal, LogLine};
-use doorward::config::fill_variables;
+use doorward::config::{Config, fill_variables};
 use doorward::http::{HeaderMutation, RequestHead};
-use doorward::worker::{MetricsPage, Origin};
+use doorward::worker::{MetricsPage, Origin, WorkerPolicy};
 use sha2::{Digest, Sha256};
 use std::cell::RefCell;
 use std::rc::Rc;
 use wasm_bindgen::JsValue;
+
+/// A document, compiled, and what is bound to its names: all that can be had before there is a request, when a platform has no random
+/// numbers yet.
+pub(crate) struct Prepared {
+    config: Config,
+    policy: WorkerPolicy,
+    target: Target,
+    means: Rc<Means>,
+    store: Option<scim::Store>,
+}
 
 /// What one isolate decides by.
 pub(crate) struct Edge {
@@ -37,7 +47,7 @@ enum Target {
     Binding(JsValue),
 }
 
-impl Edge {
+impl Prepared {
     /// By a document, JSON, and what the platform has bound to names.
     ///
     /// # Errors
@@ -48,10 +58,6 @@ impl Edge {
         let config = Scim::load(&text).map_err(|error| error.to_string())?;
         let policy = config.worker().cloned().unwrap_or_default();
         let digest: String = Sha256::digest(&text).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        let mut random = [0; 40];
-        getrandom::fill(&mut random).map_err(|error| error.to_string())?;
-        let (seed, secret) = random.split_first_chunk().ok_or("expected 40 bytes")?;
-        let made_up = secret.first_chunk().copied().ok_or("expected 32 bytes")?;
         let memory = policy.keys.as_ref().map(|memory| Memory::new(memory, bindings, &digest)).transpose()?;
         let target = match &policy.origin {
             Origin::Same => Target::Same,
@@ -59,24 +65,43 @@ impl Edge {
             Origin::Binding(name) => Target::Binding(web::bound(bindings, name)?),
         };
         let dataset = policy.analytics.as_ref().map(|name| web::bound(bindings, name)).transpose()?;
-        let means = Rc::new(Means {
+        let means = Means {
             signatures: Signatures::default(),
             proofs: Proofs::new(policy.proofs.as_ref(), bindings)?,
             memory,
             metrics: Metrics::new(dataset),
-        });
-        let seed = u64::from_le_bytes(*seed);
+        };
+        let store = Scim::store(&config, &policy, bindings)?;
+        Ok(Self { config, policy, target, means: Rc::new(means), store })
+    }
+
+    /// Ready for requests.
+    ///
+    /// # Errors
+    /// If the platform has no random numbers.
+    pub(crate) fn start(self) -> Result<Edge, String> {
+        let (mut seed, mut secret) = ([0; 8], [0; 32]);
+        getrandom::fill(&mut seed).map_err(|error| error.to_string())?;
+        getrandom::fill(&mut secret).map_err(|error| error.to_string())?;
+        Ok(self.start_by(u64::from_le_bytes(seed), secret))
+    }
+
+    /// The same with numbers that nobody else must know, unless the document protects nothing.
+    pub(crate) fn start_by(self, seed: u64, made_up: [u8; 32]) -> Edge {
+        let Self { config, policy, target, means, store } = self;
         let secret = policy.secret.unwrap_or(made_up);
         let judge = |mut authn: Authn| {
             authn.share_secret(secret);
             Rc::new(Judge::new(authn, Rc::clone(&means)))
         };
         let has_rules = config.policy().rules.iter().next().is_some();
-        let scim = Scim::of(&config, &policy, bindings, judge, (seed, made_up))?;
+        let scim = store.and_then(|store| Scim::new(&config, store, judge, (seed, made_up)));
         let rules = has_rules.then(|| judge(config.into_authn(seed)));
-        Ok(Self { rules, scim, target, page: policy.metrics, means, journal: RefCell::default() })
+        Edge { rules, scim, target, page: policy.metrics, means, journal: RefCell::default() }
     }
+}
 
+impl Edge {
     /// Judges a request and sends it on, or answers it: a response, or the promise of one.
     pub(crate) async fn answer(self: Rc<Self>, request: JsValue, context: Context) -> JsValue {
         match self.try_answer(&request, &context).await {

@@ -25,7 +25,8 @@ mod signatures;
 mod store;
 mod web;
 
-use edge::Edge;
+use edge::{Edge, Prepared};
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::task::{self, Poll, Waker};
 use wasm_bindgen::prelude::*;
@@ -33,29 +34,61 @@ use wasm_bindgen_futures::future_to_promise;
 
 /// What one isolate decides by.
 #[wasm_bindgen]
-pub struct Doorward(Rc<Edge>);
+pub struct Doorward(RefCell<State>);
+
+enum State {
+    Prepared(Box<Prepared>),
+    Started(Rc<Edge>),
+    /// It could not start, and says so for every request.
+    Failed,
+}
 
 #[wasm_bindgen]
 impl Doorward {
-    /// By the configuration document, JSON, and the platform's bindings by their names.
+    /// By the configuration document, JSON, and the platform's bindings by their names. Can be made before there is a request.
     ///
     /// # Errors
     /// Throws every fault of the document, a line each.
     #[wasm_bindgen(constructor)]
     pub fn new(document: &str, bindings: &JsValue) -> Result<Doorward, JsError> {
         logger::start();
-        let edge = Edge::new(document, bindings).map_err(|error| JsError::new(&error))?;
-        Ok(Self(Rc::new(edge)))
+        let prepared = Prepared::new(document, bindings).map_err(|error| JsError::new(&error))?;
+        Ok(Self(RefCell::new(State::Prepared(Box::new(prepared)))))
+    }
+
+    /// The same for a document that protects nothing: it can judge before there is a request, because anybody may know its random numbers.
+    ///
+    /// # Errors
+    /// Throws every fault of the document, a line each.
+    pub fn rehearsal(document: &str, bindings: &JsValue) -> Result<Doorward, JsError> {
+        let prepared = Prepared::new(document, bindings).map_err(|error| JsError::new(&error))?;
+        Ok(Self(RefCell::new(State::Started(Rc::new(prepared.start_by(0, [0; 32]))))))
     }
 
     /// Judges a request and sends it on, or answers it: a response, or the promise of one.
-    pub fn fetch(&self, request: JsValue, context: web::Context) -> JsValue {
-        let edge = Rc::clone(&self.0);
+    ///
+    /// # Errors
+    /// Throws if the platform has no random numbers.
+    pub fn fetch(&self, request: JsValue, context: web::Context) -> Result<JsValue, JsError> {
+        let edge = self.edge().map_err(|error| JsError::new(&error))?;
         let mut answer = Box::pin(async move { Ok(edge.answer(request, context).await) });
         // Most requests need to wait for nothing before they go on: then there is no promise of ours.
-        match answer.as_mut().poll(&mut task::Context::from_waker(Waker::noop())) {
+        Ok(match answer.as_mut().poll(&mut task::Context::from_waker(Waker::noop())) {
             Poll::Ready(Ok(answer) | Err(answer)) => answer,
             Poll::Pending => future_to_promise(answer).into(),
+        })
+    }
+
+    fn edge(&self) -> Result<Rc<Edge>, String> {
+        let mut state = self.0.borrow_mut();
+        if let State::Started(edge) = &*state {
+            return Ok(Rc::clone(edge));
         }
+        let State::Prepared(prepared) = std::mem::replace(&mut *state, State::Failed) else {
+            return Err("this isolate could not start".to_owned());
+        };
+        let edge = Rc::new(prepared.start()?);
+        *state = State::Started(Rc::clone(&edge));
+        Ok(edge)
     }
 }

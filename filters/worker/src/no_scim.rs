@@ -13,6 +13,9 @@ use wasm_bindgen::JsValue;
 /// What there is none of.
 pub(crate) enum Scim {}
 
+/// Nor of this.
+pub(crate) enum Store {}
+
 impl Scim {
     /// Reads a document for a worker of this kind.
     ///
@@ -22,15 +25,19 @@ impl Scim {
         Config::load_with_worker(text)
     }
 
+    /// Where calls go on to.
+    pub(crate) fn store(_: &Config, _: &WorkerPolicy, _: &JsValue) -> Result<Option<Store>, String> {
+        Ok(None)
+    }
+
     /// The SCIM calls that the document wants taken.
-    pub(crate) fn of(
+    pub(crate) fn new(
         _: &Config,
-        _: &WorkerPolicy,
-        _: &JsValue,
+        _: Store,
         _: impl FnOnce(Authn) -> Rc<Judge>,
         _: (u64, [u8; 32]),
-    ) -> Result<Option<Self>, String> {
-        Ok(None)
+    ) -> Option<Self> {
+        None
     }
 
     pub(crate) fn judge(&self) -> &Rc<Judge> {

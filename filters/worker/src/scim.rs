@@ -5,7 +5,8 @@ use crate::exchange;
 use crate::head;
 use crate::judge::Judge;
 use crate::metrics::Page;
-use crate::store::{Answered, Body, Clean, Store};
+pub(crate) use crate::store::Store;
+use crate::store::{Answered, Body, Clean};
 use crate::web::{self, Context};
 use doorward::authn::decision::Decision;
 use doorward::authn::{Authn, Journal};
@@ -61,24 +62,32 @@ impl Scim {
         Config::load_with_scim_worker(text)
     }
 
-    /// The SCIM calls that the document wants taken, if any. `salt` is a secret.
+    /// Where the calls go on to that the document wants taken, if any.
     ///
     /// # Errors
     /// The name that nothing is bound to.
-    pub(crate) fn of(
+    pub(crate) fn store(
         config: &Config,
         worker: &WorkerPolicy,
         bindings: &JsValue,
+    ) -> Result<Option<Store>, String> {
+        let Some(policy) = config.gateway() else { return Ok(None) };
+        let target = worker.store.as_ref().ok_or("expected worker.store")?;
+        Store::new(target, bindings, policy).map(Some)
+    }
+
+    /// The SCIM calls that the document wants taken, if any. `salt` is a secret.
+    pub(crate) fn new(
+        config: &Config,
+        store: Store,
         judge: impl FnOnce(Authn) -> Rc<Judge>,
         (seed, salt): (u64, [u8; 32]),
-    ) -> Result<Option<Self>, String> {
-        let Some((policy, authn)) = config.clone().into_gateway(seed) else { return Ok(None) };
-        let target = worker.store.as_ref().ok_or("expected worker.store")?;
-        let store = Store::new(target, bindings, &policy)?;
+    ) -> Option<Self> {
+        let (policy, authn) = config.clone().into_gateway(seed)?;
         // Buckets are the isolate's own, and so are their names.
         let policy = GatewayPolicy { salt, ..policy };
         let (buckets, journal, counts) = (RefCell::default(), RefCell::default(), Calls::default());
-        Ok(Some(Self { policy, judge: judge(authn), store, buckets, journal, counts }))
+        Some(Self { policy, judge: judge(authn), store, buckets, journal, counts })
     }
 
     /// Who judges the JWTs of calls.

@@ -8,7 +8,7 @@ const bytes = (text) => Uint8Array.from(atob(text.replaceAll("-", "+").replaceAl
 export function handler(module) {
   initSync({ module });
   let checks;
-  return async (request) => {
+  const handle = async (request) => {
     checks ??= new Checks();
     const answers = [];
     for (const [algorithm, jwk, input, signature] of await request.json()) {
@@ -16,4 +16,5 @@ export function handler(module) {
     }
     return Response.json(answers);
   };
+  return Object.assign(handle, { prepare() {} });
 }

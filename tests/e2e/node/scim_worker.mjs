@@ -13,7 +13,7 @@ const module = (type, name) => ({ type, path: fileURLToPath(new URL(name, worker
 const [document, port] = process.argv.slice(2)
 const miniflare = new Miniflare({
   modules: [
-    ...['cloudflare.js', 'handler.js', 'doorward.js', 'web.js'].map((name) => module('ESModule', name)),
+    ...['cloudflare.js', 'handler.js', 'rehearsal.js', 'doorward.js', 'web.js'].map((name) => module('ESModule', name)),
     module('CompiledWasm', 'doorward.wasm'),
   ],
   modulesRoot: fileURLToPath(worker),

@@ -3,10 +3,11 @@
 //! | module | what it holds |
 //! |---|---|
 //! | `hostile` | requests that try to walk around the worker, or to kill it |
-//! | `operating` | the page of counts, log lines, faults of the document |
+//! | `operating` | the page of counts, log lines |
 //! | `providers` | keys, opaque and bound tokens of a real OpenID provider, and keys over time |
 //! | `scenarios` | `tests/scenarios`: the same requests to Envoy and to every runtime |
 //! | `signatures` | WebCrypto's verdicts against pure Rust's, on every vector |
+//! | `start` | what is done before there is a request |
 //! | `transport` | bodies in both directions, connections that end, WebSockets |
 
 mod hostile;
@@ -14,4 +15,5 @@ mod operating;
 mod providers;
 mod scenarios;
 mod signatures;
+mod start;
 mod transport;

@@ -116,7 +116,7 @@ fn modules() -> Result<PathBuf> {
     let made = folder::scratch("checks")?;
     let (entries, module) = (folder::dist().join("worker"), folder::target().join("wasm/worker-checks"));
     for (from, names) in [
-        (&entries, &["cloudflare.js", "deno.js", "bun.js", "node.js", "process.js"][..]),
+        (&entries, &["cloudflare.js", "deno.js", "bun.js", "node.js", "process.js", "rehearsal.js"][..]),
         (&module, &["doorward.js", "web.js", "doorward.wasm"]),
     ] {
         for name in names {

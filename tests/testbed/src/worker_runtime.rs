@@ -14,7 +14,7 @@ use std::time::Duration;
 /// How long a runtime may take to listen.
 const START: Duration = Duration::from_secs(60);
 /// The modules that every platform has.
-const SHARED: [&str; 3] = ["handler.js", "doorward.js", "web.js"];
+const SHARED: [&str; 4] = ["handler.js", "rehearsal.js", "doorward.js", "web.js"];
 /// A key-value namespace as workerd asks for it.
 const KEYS: &str = r#"const kept = new Map();
 export default {

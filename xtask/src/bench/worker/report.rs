@@ -53,7 +53,7 @@ pub(super) fn markdown(results: &Results) -> String {
         text += &row(found);
     }
     text += "\nA process with one worker, from its start: the first request is sent when it listens, and waits for keys from loopback. CPU time is \
-             that of the process until the answer.\n\n\
+             that of the process until the answer, so it has the start too, where ours compiles its document and judges a made-up request.\n\n\
              | | first request, ms | by jose | at most | CPU, ms | by jose |\n|---|---|---|---|---|---|\n";
     let of = |subject| results.cold.iter().find(|cold| cold.subject == subject);
     for cold in &results.cold {
