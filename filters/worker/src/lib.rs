@@ -23,14 +23,13 @@ mod scim;
 mod signatures;
 #[cfg(feature = "scim")]
 mod store;
+mod task;
 mod web;
 
 use edge::{Edge, Prepared};
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::task::{self, Poll, Waker};
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::future_to_promise;
 
 /// What one isolate decides by.
 #[wasm_bindgen]
@@ -71,12 +70,7 @@ impl Doorward {
     /// Throws if the platform has no random numbers.
     pub fn fetch(&self, request: JsValue, context: web::Context) -> Result<JsValue, JsError> {
         let edge = self.edge().map_err(|error| JsError::new(&error))?;
-        let mut answer = Box::pin(async move { Ok(edge.answer(request, context).await) });
-        // Most requests need to wait for nothing before they go on: then there is no promise of ours.
-        Ok(match answer.as_mut().poll(&mut task::Context::from_waker(Waker::noop())) {
-            Poll::Ready(Ok(answer) | Err(answer)) => answer,
-            Poll::Pending => future_to_promise(answer).into(),
-        })
+        Ok(task::start(async move { edge.answer(request, context).await }))
     }
 
     fn edge(&self) -> Result<Rc<Edge>, String> {

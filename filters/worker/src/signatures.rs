@@ -1,8 +1,10 @@
 //! Who checks signatures: WebCrypto for what the platform knows, and else pure Rust.
 
+use crate::task;
 use crate::web;
 use doorward::jose::crypto::{self, SignatureJob, Verdict};
 use doorward::jose::{Algorithm, Jwk};
+use js_sys::Promise;
 use std::cell::RefCell;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -45,7 +47,7 @@ impl Signatures {
             None => self.import(job, &job.key.material().spki()?).await,
         };
         let asked = match key {
-            Ok(key) => web::resolved(web::verify(name, &key, &job.signature, job.signing_input)).await,
+            Ok(key) => settled(web::verify(name, &key, &job.signature, job.signing_input)).await,
             Err(error) => Err(error),
         };
         match asked {
@@ -69,7 +71,7 @@ impl Signatures {
     }
 
     async fn import(&self, job: &SignatureJob<'_>, spki: &[u8]) -> Result<JsValue, JsValue> {
-        let key = web::resolved(web::import_key(job.algorithm.name(), spki)).await?;
+        let key = settled(web::import_key(job.algorithm.name(), spki)).await?;
         self.keep(job, &key);
         Ok(key)
     }
@@ -82,4 +84,8 @@ impl Signatures {
         let key = key.clone();
         imported.push_back(Imported { jwk: Arc::clone(&job.key), algorithm: job.algorithm, key });
     }
+}
+
+async fn settled(promise: Result<Promise, JsValue>) -> Result<JsValue, JsValue> {
+    task::settled(promise?).await
 }

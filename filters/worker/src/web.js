@@ -1,6 +1,14 @@
 // What the module needs of the web platform, in calls that hand over much at once: each crossing between JavaScript and WebAssembly
 // costs. Texts of several lines are lists: no name and no value of a header field has a line break in it.
 
+/** Resolves to what `resume` makes of a promise's outcome. `place` says what goes on with it. */
+export function after(promise, resume, place) {
+  return promise.then(
+    (value) => resume(place, true, value),
+    (error) => resume(place, false, error),
+  );
+}
+
 /** The head of a request: method, URL, then names and values of fields, a line each. */
 export function head(request) {
   return lines(`${request.method}\n${request.url}`, request.headers);

@@ -30,6 +30,13 @@ extern "C" {
 
 #[wasm_bindgen(module = "/src/web.js")]
 extern "C" {
+    /// What `resume` makes of a promise's outcome.
+    pub(crate) fn after(
+        promise: &Promise,
+        resume: &Closure<dyn Fn(usize, bool, JsValue) -> JsValue>,
+        place: usize,
+    ) -> Promise;
+
     /// The head of a request.
     pub(crate) fn head(request: &JsValue) -> String;
 

@@ -120,6 +120,44 @@ fn sixty_four_requests_at_the_start_make_one_fetch() {
 }
 
 #[test]
+fn requests_at_once_get_what_is_said_of_their_own_token() {
+    run(async {
+        let issuer = Issuer::start().await?;
+        for platform in Platform::ALL {
+            let upstream = Upstream::start().await?;
+            let worker = WorkerRuntime::start(platform, &edge(remote(&issuer, json!({})), &upstream)).await?;
+            let mut requests = JoinSet::new();
+            for number in 0..96 {
+                let token = issuer.mint(&json!({ "sub": number.to_string() }))?;
+                // Every third has the signature of another.
+                let is_forged = number % 3 == 0;
+                let (signed, signature) = token.rsplit_once('.').context("expected a JWT")?;
+                let other = issuer.mint(&json!({ "sub": "other" }))?;
+                let signature = if is_forged { other.rsplit('.').next().unwrap_or("") } else { signature };
+                let request = Request::get(&format!("/{number}")).bearer(&format!("{signed}.{signature}"));
+                let addr = worker.addr();
+                requests.spawn(async move { (is_forged, send(addr, &request).await) });
+            }
+            while let Some(answered) = requests.join_next().await {
+                let (is_forged, response) = answered?;
+                let found = response?.status;
+                let expected = if is_forged { 401 } else { 200 };
+                ensure!(found == expected, "{found} on {}\n{}", platform.name(), worker.log());
+            }
+            let seen = upstream.seen();
+            ensure!(seen.len() == 64, "{} passed on {}", seen.len(), platform.name());
+            for seen in seen {
+                let (path, user) = (Some(seen.path.clone()), seen.text("x-user-id"));
+                let path = path.as_deref().and_then(|path| path.strip_prefix('/'));
+                ensure!(path == user.as_deref(), "{user:?} at {path:?} on {}", platform.name());
+            }
+        }
+        Ok(())
+    })
+    .unwrap();
+}
+
+#[test]
 fn an_isolate_that_starts_takes_the_keys_of_another() {
     run(async {
         let (upstream, issuer) = (Upstream::start().await?, Issuer::start().await?);
