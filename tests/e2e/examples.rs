@@ -127,6 +127,10 @@ async fn follow(example: &str) -> Result<()> {
     // wrangler would ask its maker.
     bash.envs([("WRANGLER_SEND_METRICS", "false"), ("CLOUDFLARE_CF_FETCH_ENABLED", "false"), ("CI", "1")]);
     bash.env("DENO_NO_UPDATE_CHECK", "1");
+    // wrangler tidies up unless it is killed, as here.
+    let temporary = scratch.join("temporary");
+    fs::create_dir(&temporary)?;
+    bash.env("TMPDIR", &temporary);
     // What it starts in the background ends with it.
     let process = Process::spawn_group("commands", &mut bash, &scratch)?;
     doorward_testbed::eventually("the last command has ended", Duration::from_secs(600), async || {
@@ -151,7 +155,8 @@ async fn follow(example: &str) -> Result<()> {
             shown.printed
         );
     }
-    Ok(())
+    drop(process);
+    fs::remove_dir_all(&temporary).with_context(|| format!("expected to remove {}", temporary.display()))
 }
 
 /// The commands as one script. A command that only looks at what becomes visible a moment later (metrics, files that Envoy writes)

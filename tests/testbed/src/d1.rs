@@ -1,25 +1,20 @@
 //! Real D1 databases of Cloudflare, in a local workerd, thrown away afterwards.
 
 use crate::client::{Connection, Request};
-use crate::process::Process;
-use crate::{eventually, folder, port};
+use crate::miniflare::Miniflare;
+use crate::{folder, port};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
-/// How long workerd may take to start.
-const START: Duration = Duration::from_secs(60);
 /// How many databases one server has. They cost nothing until they are asked.
 const DATABASES: usize = 256;
 
 /// A running workerd with D1 databases in memory. Dropping it ends it; its data goes too.
 #[derive(Debug)]
 pub struct D1Server {
-    /// In a group of its own: npm's miniflare starts workerd.
-    _process: Process,
+    _miniflare: Miniflare,
     port: u16,
     databases: AtomicUsize,
 }
@@ -36,7 +31,7 @@ pub struct D1Database {
 impl D1Server {
     /// Whether npm's miniflare is installed, as `cargo xtask setup --tests` does it.
     pub fn is_installed() -> bool {
-        folder::root().join("tests/e2e/node/node_modules/miniflare").is_dir()
+        Miniflare::is_installed()
     }
 
     /// Starts it.
@@ -44,18 +39,10 @@ impl D1Server {
     /// # Errors
     /// If miniflare is not installed or workerd does not start within 60 seconds; with the end of its log.
     pub async fn start() -> Result<Self> {
-        let mut node = Command::new("node");
-        node.arg(folder::root().join("tests/e2e/node/d1.mjs")).arg(DATABASES.to_string());
-        let process = Process::spawn_group("d1", &mut node, &folder::scratch("d1")?)?;
-        let mut port = None;
-        eventually("D1 is ready", START, async || {
-            ensure!(process.exited().is_none(), "{}", process.report(20));
-            let log = process.log();
-            port = log.lines().find_map(|line| line.strip_prefix("ready ")?.parse::<u16>().ok());
-            Ok(port.is_some() && log.ends_with('\n'))
-        })
-        .await?;
-        Ok(Self { _process: process, port: port.context("expected a port")?, databases: AtomicUsize::new(0) })
+        let folder = folder::scratch("d1")?;
+        let miniflare = Miniflare::start("d1.mjs", &[DATABASES.to_string()], &folder).await?;
+        let port = miniflare.ready().parse().context("expected a port")?;
+        Ok(Self { _miniflare: miniflare, port, databases: AtomicUsize::new(0) })
     }
 
     /// A database that nobody else has, and that is empty; none if there are no more.

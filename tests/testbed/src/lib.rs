@@ -32,6 +32,7 @@ mod envoy;
 pub mod folder;
 mod issuer;
 mod keys;
+mod miniflare;
 pub mod port;
 mod postgres;
 mod process;

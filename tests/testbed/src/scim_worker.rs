@@ -1,23 +1,18 @@
 //! The edge worker that takes SCIM calls, `dist/scim-worker`, in a local workerd with a D1 database.
 
+use crate::miniflare::Miniflare;
 use crate::process::Process;
 use crate::scim_gateway::configured_tenants;
-use crate::{GATEWAY_KEY, GatewaySetup, ScimGateway, eventually, folder, port};
-use anyhow::{Context, Result, ensure};
+use crate::{GATEWAY_KEY, GatewaySetup, ScimGateway, folder, port};
+use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 use std::fs;
 use std::net::SocketAddr;
-use std::process::Command;
-use std::time::Duration;
-
-/// How long workerd may take to start.
-const START: Duration = Duration::from_secs(60);
 
 /// A running worker. Dropping it ends it; its data goes too.
 #[derive(Debug)]
 pub struct ScimWorker {
-    /// In a group of its own: npm's miniflare starts workerd.
-    process: Process,
+    miniflare: Miniflare,
     addr: SocketAddr,
 }
 
@@ -31,18 +26,33 @@ impl ScimWorker {
         let addr = port::loopback(port::free()?);
         let folder = folder::scratch("scim-worker")?;
         let document = folder.join("document.json");
-        fs::write(&document, document_of(store, addr, setup).to_string())
+        let target = match store {
+            Some(store) => json!({ "url": format!("http://{store}") }),
+            None => json!({ "d1": "DB" }),
+        };
+        fs::write(&document, Self::document(&target, &addr.to_string(), setup).to_string())
             .with_context(|| format!("expected {}", document.display()))?;
-        let mut node = Command::new("node");
-        node.arg(folder::root().join("tests/e2e/node/scim_worker.mjs"));
-        node.arg(&document).arg(addr.port().to_string());
-        let process = Process::spawn_group("scim-worker", &mut node, &folder)?;
-        eventually("the worker is ready", START, async || {
-            ensure!(process.exited().is_none(), "{}", process.report(20));
-            Ok(process.log().lines().any(|line| line == "ready"))
-        })
-        .await?;
-        Ok(Self { process, addr })
+        let arguments = [document.display().to_string(), addr.port().to_string()];
+        let miniflare = Miniflare::start("scim_worker.mjs", &arguments, &folder).await?;
+        Ok(Self { miniflare, addr })
+    }
+
+    /// The document of a worker that is called at `host`, with a gateway's tenants and what else is in its document. Calls go on to
+    /// `target`, as `worker.store` says it.
+    pub fn document(target: &Value, host: &str, setup: &GatewaySetup) -> Value {
+        let mut scim = Map::new();
+        scim.insert("base_url".to_owned(), format!("http://{host}/tenants/{{tenant}}/scim/v2").into());
+        scim.insert("tenants".to_owned(), Value::Object(configured_tenants(setup)));
+        if target.get("d1").is_none() {
+            let key = json!({ "id": "k1", "secret": GATEWAY_KEY });
+            scim.insert("store".to_owned(), json!({ "gateway": "edge", "key": key }));
+        }
+        scim.extend(setup.scim.clone());
+        let mut document = Map::new();
+        document.insert("scim".to_owned(), Value::Object(scim));
+        document.insert("worker".to_owned(), json!({ "store": target }));
+        document.extend(setup.document.clone());
+        Value::Object(document)
     }
 
     /// Where it listens.
@@ -57,26 +67,6 @@ impl ScimWorker {
 
     /// The process, for its log.
     pub fn process(&self) -> &Process {
-        &self.process
+        self.miniflare.process()
     }
-}
-
-fn document_of(store: Option<SocketAddr>, addr: SocketAddr, setup: &GatewaySetup) -> Value {
-    let mut scim = Map::new();
-    scim.insert("base_url".to_owned(), format!("http://{addr}/tenants/{{tenant}}/scim/v2").into());
-    scim.insert("tenants".to_owned(), Value::Object(configured_tenants(setup)));
-    let target = match store {
-        Some(store) => {
-            let key = json!({ "id": "k1", "secret": GATEWAY_KEY });
-            scim.insert("store".to_owned(), json!({ "gateway": "edge", "key": key }));
-            json!({ "url": format!("http://{store}") })
-        }
-        None => json!({ "d1": "DB" }),
-    };
-    scim.extend(setup.scim.clone());
-    let mut document = Map::new();
-    document.insert("scim".to_owned(), Value::Object(scim));
-    document.insert("worker".to_owned(), json!({ "store": target }));
-    document.extend(setup.document.clone());
-    Value::Object(document)
 }
