@@ -2,6 +2,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
+//! | `bindings` | what workerd binds and tells: an origin, a dataset of decisions, certificates of clients |
 //! | `hostile` | requests that try to walk around the worker, or to kill it |
 //! | `operating` | the page of counts, log lines |
 //! | `providers` | keys, opaque and bound tokens of a real OpenID provider, and keys over time |
@@ -10,6 +11,7 @@
 //! | `start` | what is done before there is a request |
 //! | `transport` | bodies in both directions, connections that end, WebSockets |
 
+mod bindings;
 mod hostile;
 mod operating;
 mod providers;

@@ -192,17 +192,45 @@ fn a_process_that_starts_takes_the_keys_of_another() {
         let request = Request::get("/").bearer(&issuer.mint(&json!({}))?);
         let mut document = edge(remote(&issuer, json!({})), &upstream);
         document["worker"]["keys"] = json!({ "cache": "doorward" });
-        let bindings =
-            WorkerBindings { caches: Some(folder::scratch("caches")?), ..WorkerBindings::default() };
-        // Keys are kept after the answer: one that ends too soon keeps none.
-        eventually("a process makes no fetch", async || {
-            let before = issuer.jwks_fetches();
-            let worker = WorkerRuntime::start_with(Platform::Deno, &document, &bindings).await?;
-            let response = send(worker.addr(), &request).await?;
-            ensure!(response.status == 200, "{response:?}\n{}", worker.log());
-            Ok(issuer.jwks_fetches() == before)
-        })
-        .await
+        for platform in [Platform::Deno, Platform::Workerd] {
+            let caches = Some(folder::scratch("caches")?);
+            let bindings = WorkerBindings { caches, ..WorkerBindings::default() };
+            let start = async |bindings: &WorkerBindings| -> Result<(WorkerRuntime, bool)> {
+                let before = issuer.jwks_fetches();
+                let worker = WorkerRuntime::start_with(platform, &document, bindings).await?;
+                let response = send(worker.addr(), &request).await?;
+                ensure!(response.status == 200, "{response:?} on {}\n{}", platform.name(), worker.log());
+                Ok((worker, issuer.jwks_fetches() > before))
+            };
+            // Keys are kept after the answer, while this one still runs.
+            let (first, _) = start(&bindings).await?;
+            eventually("a process makes no fetch", async || Ok(!start(&bindings).await?.1))
+                .await
+                .with_context(|| first.log())?;
+            // Where nothing is kept, keys are fetched.
+            let elsewhere = WorkerBindings { caches: Some(folder::scratch("caches")?), ..bindings };
+            ensure!(start(&elsewhere).await?.1, "expected a fetch on {}", platform.name());
+        }
+        Ok(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_platform_without_caches_has_keys_fetched() {
+    run(async {
+        let (upstream, issuer) = (Upstream::start().await?, Issuer::start().await?);
+        let mut document = edge(remote(&issuer, json!({})), &upstream);
+        document["worker"]["keys"] = json!({ "cache": "doorward" });
+        let worker = WorkerRuntime::start(Platform::Workerd, &document).await?;
+        let response = send(worker.addr(), &Request::get("/").bearer(&issuer.mint(&json!({}))?)).await?;
+        ensure!(response.status == 200, "{response:?}\n{}", worker.log());
+        for fault in ["could not be read", "could not be kept"] {
+            eventually("it is told", async || Ok(worker.log().contains(fault)))
+                .await
+                .with_context(|| worker.log())?;
+        }
+        Ok(())
     })
     .unwrap();
 }

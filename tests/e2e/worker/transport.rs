@@ -31,7 +31,7 @@ pub(super) fn document(issuer: &Issuer, origin: SocketAddr) -> Value {
 }
 
 /// Reads until `end` has come.
-async fn read_until(stream: &mut TcpStream, end: &str) -> Result<Vec<u8>> {
+pub(super) async fn read_until(stream: &mut TcpStream, end: &str) -> Result<Vec<u8>> {
     let mut read = Vec::new();
     while !read.windows(end.len()).any(|window| window == end.as_bytes()) {
         let more = timeout(PATIENCE, stream.read_buf(&mut read));
@@ -49,7 +49,7 @@ async fn read_all(stream: &mut TcpStream) -> Result<Vec<u8>> {
     Ok(read)
 }
 
-fn shown(bytes: &[u8]) -> String {
+pub(super) fn shown(bytes: &[u8]) -> String {
     format!("{:?}", String::from_utf8_lossy(bytes))
 }
 

@@ -44,6 +44,7 @@ mod scim_worker;
 mod server;
 mod upstream;
 mod worker_runtime;
+mod workerd;
 
 pub use bootstrap::{EnvoyConfig, Listener, WasmPlugin};
 pub use client::{Connection, Request, Response, send, send_raw};
@@ -58,4 +59,4 @@ pub use scim_gateway::{GatewaySetup, ScimGateway};
 pub use scim_store::{Database, GATEWAY_KEY, ScimStore};
 pub use scim_worker::ScimWorker;
 pub use upstream::{Seen, Upstream};
-pub use worker_runtime::{Platform, WorkerBindings, WorkerRuntime, worker_section};
+pub use worker_runtime::{Platform, Service, WorkerBindings, WorkerRuntime, worker_section};

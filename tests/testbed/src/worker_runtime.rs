@@ -1,10 +1,9 @@
 //! The edge worker, `dist/worker`, in the runtimes that it is for.
 
 use crate::process::Process;
-use crate::{eventually, folder, port};
+use crate::{eventually, folder, port, workerd};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use std::fmt::Write as _;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -13,22 +12,6 @@ use std::time::Duration;
 
 /// How long a runtime may take to listen.
 const START: Duration = Duration::from_secs(60);
-/// The modules that every platform has.
-const SHARED: [&str; 4] = ["handler.js", "rehearsal.js", "doorward.js", "web.js"];
-/// A key-value namespace as workerd asks for it.
-const KEYS: &str = r#"const kept = new Map();
-export default {
-  async fetch(request) {
-    const { pathname } = new URL(request.url);
-    if (request.method === "PUT") {
-      kept.set(pathname, await request.arrayBuffer());
-      return new Response();
-    }
-    const found = kept.get(pathname);
-    return found === undefined ? new Response(null, { status: 404 }) : new Response(found);
-  },
-};
-"#;
 
 /// A runtime for edge workers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,10 +40,26 @@ pub struct WorkerBindings {
     pub keys: bool,
     /// Durable Objects of the class `Proofs`, bound to `PROOFS`. Only for [`Platform::Workerd`].
     pub proofs: bool,
-    /// Where `caches` keep what they have. Only for [`Platform::Deno`].
+    /// Where `caches` keep what they have. Only for [`Platform::Deno`] and [`Platform::Workerd`]; without, workerd has none.
     pub caches: Option<PathBuf>,
+    /// A dataset of Workers Analytics Engine, bound to `POINTS`: each data point is a line of the log, `{ "point": { "index", "blobs",
+    /// "doubles" } }`. Only for [`Platform::Workerd`].
+    pub points: bool,
+    /// Services by what they are bound to. Only for [`Platform::Workerd`].
+    pub services: Vec<(&'static str, Service)>,
+    /// The field of a request that has its `cf`, as JSON; without, clients cannot say it. Only for [`Platform::Workerd`].
+    pub cf: Option<&'static str>,
     /// How many isolates there are, each with an address of its own: [`WorkerRuntime::isolate`]. Only for [`Platform::Workerd`].
     pub isolates: Option<u16>,
+}
+
+/// What a request may go on to by a binding.
+#[derive(Debug, Clone, Copy)]
+pub enum Service {
+    /// A server that speaks HTTP.
+    Server(SocketAddr),
+    /// Another worker of the same workerd: the text of its one module.
+    Worker(&'static str),
 }
 
 impl Platform {
@@ -135,9 +134,14 @@ impl WorkerRuntime {
         match platform {
             Platform::Workerd => {
                 let config = folder.join("config.capnp");
-                fs::write(&config, capnp(worker, &folder, bindings)?)
+                fs::write(&config, workerd::config(worker, &folder, bindings)?)
                     .with_context(|| format!("expected {}", config.display()))?;
-                command.args(["serve", "--control-fd=1"]).arg(&config);
+                command.args(["serve", "--control-fd=1"]);
+                if bindings.points {
+                    // workerd has datasets only so.
+                    command.arg("--experimental");
+                }
+                command.arg(&config);
             }
             Platform::Deno => {
                 command
@@ -215,63 +219,6 @@ fn listening(line: &str, socket: &str) -> Option<SocketAddr> {
         line.strip_prefix("doorward: listening on 127.0.0.1 ")?.to_owned()
     };
     Some(port::loopback(port.parse().ok()?))
-}
-
-/// workerd's configuration.
-fn capnp(worker: &Path, folder: &Path, bindings: &WorkerBindings) -> Result<String> {
-    // Files are named relatively to the configuration.
-    for file in SHARED.iter().chain(&["cloudflare.js", "doorward.wasm"]) {
-        fs::copy(worker.join(file), folder.join(file)).with_context(|| format!("expected {file}"))?;
-    }
-    let (mut services, mut sockets) = (String::new(), String::new());
-    let mut bound = r#"(name = "DOORWARD", text = embed "document.json"),"#.to_owned();
-    if bindings.keys {
-        fs::write(folder.join("keys.js"), KEYS).context("expected to write keys.js")?;
-        services += r#"(name = "keys", worker = (modules = [(name = "keys.js", esModule = embed "keys.js")],
-            compatibilityDate = "2026-07-01")),"#;
-        bound += r#"(name = "KEYS", kvNamespace = "keys"),"#;
-    }
-    if bindings.proofs {
-        bound +=
-            r#"(name = "PROOFS", durableObjectNamespace = (className = "Proofs", serviceName = "proofs")),"#;
-    }
-    let modules: String = SHARED
-        .iter()
-        .map(|file| format!(r#"(name = "{file}", esModule = embed "{file}"),"#))
-        .chain([r#"(name = "doorward.wasm", wasm = embed "doorward.wasm")"#.to_owned()])
-        .collect();
-    let modules =
-        format!(r#"modules = [(name = "cloudflare.js", esModule = embed "cloudflare.js"),{modules}],"#);
-    let class = r#"durableObjectNamespaces = [(className = "Proofs", uniqueKey = "proofs", enableSql = true)],
-        durableObjectStorage = (localDisk = "disk"),"#;
-    if bindings.proofs {
-        // In memory they would have no SQL.
-        let disk = folder.join("objects");
-        fs::create_dir_all(&disk).with_context(|| format!("expected to make {}", disk.display()))?;
-        write!(services, r#"(name = "disk", disk = (path = "{}", writable = true)),"#, disk.display())?;
-        write!(
-            services,
-            r#"(name = "proofs", worker = ({modules} compatibilityDate = "2026-07-01", {class})),"#
-        )?;
-    }
-    for number in 0..bindings.isolates.unwrap_or(1) {
-        write!(
-            services,
-            r#"(name = "worker{number}", worker = ({modules} bindings = [{bound}], compatibilityDate = "2026-07-01")),"#
-        )?;
-        write!(
-            sockets,
-            r#"(name = "http{number}", address = "127.0.0.1:0", http = (), service = "worker{number}"),"#
-        )?;
-    }
-    Ok(format!(
-        r#"using Workerd = import "/workerd/workerd.capnp";
-const config :Workerd.Config = (
-  services = [{services} (name = "internet", network = (allow = ["private", "public"]))],
-  sockets = [{sockets}],
-);
-"#
-    ))
 }
 
 /// The worker's section of a document: where requests go on to, and DPoP proofs remembered by the one isolate.
