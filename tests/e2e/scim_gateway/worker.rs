@@ -2,14 +2,39 @@
 
 use super::faults::{BULK, Fake, expect_unavailable, field, told_in_scim};
 use super::{TENANTS, call, expect, id_of, patch, plain, scim, scim_error, user, with_body};
-use crate::support::eventually;
+use crate::support::{eventually, with};
 use anyhow::{Context, Result, ensure};
-use doorward_testbed::{GatewaySetup, Issuer, Request, Response, ScimWorker, Upstream, port, run, send};
+use doorward_testbed::{
+    Database, GatewaySetup, Issuer, Platform, Request, Response, ScimGateway, ScimStore, ScimWorker, Service,
+    Upstream, WorkerBindings, WorkerRuntime, folder, port, run, send,
+};
 use serde_json::{Value, json};
+use std::net::SocketAddr;
 use tokio::task::JoinSet;
 
 async fn ask(worker: &ScimWorker, request: &Request) -> Result<Response> {
     send(worker.addr(), &request.clone().header("host", worker.addr().to_string())).await
+}
+
+/// Where a worker that is started by [`before`] is called.
+const HOST: &str = "scim.example.com";
+
+/// A worker before a store that is bound to `STORE`, with what else is bound, and changes to its section of the document.
+async fn before(
+    store: SocketAddr,
+    setup: &GatewaySetup,
+    mut bindings: WorkerBindings,
+    changes: Value,
+) -> Result<WorkerRuntime> {
+    let mut document = ScimWorker::document(&json!({ "binding": "STORE" }), HOST, setup);
+    document["worker"] = with(document["worker"].take(), changes);
+    bindings.services.push(("STORE", Service::Server(store)));
+    let modules = folder::dist().join("scim-worker");
+    WorkerRuntime::start_modules(Platform::Workerd, &modules, &document, &bindings).await
+}
+
+async fn ask_at(addr: SocketAddr, request: &Request) -> Result<Response> {
+    send(addr, &request.clone().header("host", HOST)).await
 }
 
 /// The audit lines, once there are so many.
@@ -109,7 +134,7 @@ fn rules_and_calls_are_judged_side_by_side() {
             json!({
                 "origin": { "url": format!("http://{}", upstream.addr()) },
                 "store": { "d1": "DB" },
-                "metrics": { "path": "/metrics", "sha256": doorward_testbed::ScimGateway::sha256(page_token) },
+                "metrics": { "path": "/metrics", "sha256": ScimGateway::sha256(page_token) },
             }),
         );
         setup.tenants["globex"]["jwt"] = json!({ "provider": "idp" });
@@ -207,6 +232,102 @@ fn many_creates_at_once_lose_nothing() {
         assert_eq!(scim_error(&again)?.0, 409);
         let other = expect(&ask(&worker, &call("GET", "globex", "/Users")).await?, 200)?;
         assert_eq!(other["totalResults"], json!(0), "another tenant sees nothing of it");
+        Ok(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn calls_go_on_to_the_store_that_is_bound() {
+    run(async {
+        let mut store = ScimStore::start(Database::Sqlite, &TENANTS, json!({})).await?;
+        let setup = GatewaySetup::new(&TENANTS);
+        let worker = before(store.addr(), &setup, WorkerBindings::default(), json!({})).await?;
+        let ask = async |request: &Request| ask_at(worker.addr(), request).await;
+        let created = ask(&with_body("POST", "acme", "/Users", &user("alice"))).await?;
+        let id = id_of(&expect(&created, 201).with_context(|| worker.log())?)?;
+        let location = format!("http://{HOST}{}/Users/{id}", ScimGateway::path("acme"));
+        assert_eq!(created.header("location").as_deref(), Some(location.as_str()));
+        let path = format!("/Users/{id}");
+        let title = patch(&json!([{ "op": "add", "path": "title", "value": "Boss" }]));
+        expect(&ask(&with_body("PATCH", "acme", &path, &title)).await?, 204)?;
+        // It is this store that has it.
+        let direct = Request::get(format!("/scim/v2{path}")).bearer(&store.token("acme")?);
+        let stored = expect(&send(store.addr(), &direct).await?, 200)?;
+        assert_eq!((&stored["userName"], &stored["title"]), (&json!("alice"), &json!("Boss")));
+        let read = expect(&ask(&call("GET", "acme", &path)).await?, 200)?;
+        assert_eq!((&read["title"], &read["meta"]["location"]), (&json!("Boss"), &json!(location)));
+        assert_eq!(scim_error(&ask(&call("GET", "globex", &path)).await?)?.0, 404);
+        assert_eq!(scim_error(&ask(&plain("GET", "acme", &path).bearer("other")).await?)?.0, 401);
+
+        store.kill();
+        let request = call("GET", "acme", &path);
+        expect_unavailable(&request, &ask(&request).await?)?;
+        store.restart().await?;
+        assert_eq!(expect(&ask(&request).await?, 200)?["title"], json!("Boss"));
+        Ok(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn an_isolate_that_starts_takes_the_keys_of_another() {
+    run(async {
+        let store = ScimStore::start(Database::Sqlite, &TENANTS, json!({})).await?;
+        let issuer = Issuer::start().await?;
+        let mut setup = GatewaySetup::new(&TENANTS);
+        let provider = json!({
+            "issuer": issuer.url(), "audiences": ["api"],
+            "jwks": { "remote": { "uri": issuer.jwks_uri(), "cluster": "idp", "danger_allow_http": true } },
+        });
+        setup.document.insert("providers".to_owned(), json!({ "idp": provider }));
+        setup.tenants["globex"]["jwt"] = json!({ "provider": "idp" });
+        let jwt = issuer.mint(&json!({}))?;
+        for keys in [json!({ "kv": "KEYS" }), json!({ "cache": "doorward" }), Value::Null] {
+            let bindings = WorkerBindings {
+                keys: true,
+                caches: Some(folder::scratch("caches")?),
+                isolates: Some(16),
+                ..WorkerBindings::default()
+            };
+            let worker = before(store.addr(), &setup, bindings, json!({ "keys": keys })).await?;
+            // Keys are kept after the answer: it may be the third isolate that finds them.
+            let mut without_fetch = 0;
+            for isolate in 0..16 {
+                let before = issuer.jwks_fetches();
+                let request = plain("GET", "globex", "/Users").bearer(&jwt);
+                let response = ask_at(worker.isolate(isolate)?, &request).await?;
+                expect(&response, 200).with_context(|| format!("{isolate} {keys}\n{}", worker.log()))?;
+                without_fetch += usize::from(issuer.jwks_fetches() == before);
+            }
+            let expected = if keys.is_null() { without_fetch == 0 } else { without_fetch > 0 };
+            ensure!(expected, "{without_fetch} of 16 isolates made no fetch with {keys}\n{}", worker.log());
+        }
+        Ok(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_certificate_is_wanted_where_the_platform_tells_it() {
+    run(async {
+        let store = ScimStore::start(Database::Sqlite, &TENANTS, json!({})).await?;
+        let mut setup = GatewaySetup::new(&TENANTS);
+        setup.tenants["acme"]["certificates"] =
+            json!([{ "name": "okta-mtls", "sha256": ScimGateway::sha256("own") }]);
+        let told = WorkerBindings { cf: Some("CF-Blob"), ..WorkerBindings::default() };
+        for (bindings, own) in [(told, 200), (WorkerBindings::default(), 401)] {
+            let worker = before(store.addr(), &setup, bindings, json!({})).await?;
+            for (certificate, status) in [(Some("own"), own), (Some("other"), 401), (None, 401)] {
+                let auth = certificate.map(|shown| {
+                    json!({ "certPresented": "1", "certFingerprintSHA256": ScimGateway::sha256(shown) })
+                });
+                let cf = json!({ "tlsClientAuth": auth });
+                let request = plain("GET", "acme", "/Users").header("CF-Blob", cf.to_string());
+                let response = ask_at(worker.addr(), &request).await?;
+                assert_eq!(response.status, status, "{cf} {}\n{}", response.text(), worker.log());
+            }
+        }
         Ok(())
     })
     .unwrap();
