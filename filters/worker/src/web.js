@@ -196,9 +196,12 @@ export async function body(request, limit) {
   }
 }
 
-/** The client's address, where the platform tells it: a field of this name from elsewhere is the client's own. */
+/**
+ * The client's address, where the platform tells it: a field of this name from elsewhere is the client's own. Cloudflare always says where it
+ * is (`colo`); workerd by itself has a `cf` too, and lets the field pass.
+ */
 export function address(request) {
-  return request.cf === undefined ? undefined : (request.headers.get("cf-connecting-ip") ?? undefined);
+  return request.cf?.colo === undefined ? undefined : (request.headers.get("cf-connecting-ip") ?? undefined);
 }
 
 /** Sends a call to a store, to a binding or else over the network. Resolves to the response, or to nothing if there is none in time. */

@@ -4,6 +4,7 @@ use super::faults::{BULK, Fake, expect_unavailable, field, told_in_scim};
 use super::{TENANTS, call, expect, id_of, patch, plain, scim, scim_error, user, with_body};
 use crate::support::{eventually, with};
 use anyhow::{Context, Result, ensure};
+use doorward::jose::base64url;
 use doorward_testbed::{
     Database, GatewaySetup, Issuer, Platform, Request, Response, ScimGateway, ScimStore, ScimWorker, Service,
     Upstream, WorkerBindings, WorkerRuntime, folder, port, run, send,
@@ -326,6 +327,38 @@ fn a_certificate_is_wanted_where_the_platform_tells_it() {
                 let request = plain("GET", "acme", "/Users").header("CF-Blob", cf.to_string());
                 let response = ask_at(worker.addr(), &request).await?;
                 assert_eq!(response.status, status, "{cf} {}\n{}", response.text(), worker.log());
+            }
+        }
+        Ok(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn the_address_of_a_client_is_what_the_platform_tells() {
+    run(async {
+        let (fake, answer) = Fake::start().await?;
+        *answer.lock().unwrap() = b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n".to_vec();
+        let told = WorkerBindings { cf: Some("CF-Blob"), ..WorkerBindings::default() };
+        // On Cloudflare the field is its front's. Elsewhere it is the client's own, whatever `cf` workerd makes up.
+        for (bindings, expected) in [(told, json!("192.0.2.7")), (WorkerBindings::default(), Value::Null)] {
+            let worker = before(fake.addr, &GatewaySetup::new(&TENANTS), bindings, json!({})).await?;
+            for (address, expected) in
+                [(Some("192.0.2.7"), &expected), (Some("me"), &Value::Null), (None, &Value::Null)]
+            {
+                let mut request = call("DELETE", "acme", "/Users/1").header("CF-Blob", r#"{"colo":"AMS"}"#);
+                if let Some(address) = address {
+                    request = request.header("CF-Connecting-IP", address);
+                }
+                assert_eq!(ask_at(worker.addr(), &request).await?.status, 204, "{}", worker.log());
+                let credential = field(&fake.take()[0], "authorization").context("expected a credential")?;
+                let claims = credential.split('.').nth(1).context("expected claims")?;
+                let claims: Value = serde_json::from_slice(&base64url::decode(claims.as_bytes())?)?;
+                assert_eq!(
+                    (&claims["sub"], &claims["client"]),
+                    (&json!("token:suite"), expected),
+                    "{address:?}"
+                );
             }
         }
         Ok(())
