@@ -97,8 +97,12 @@ fn finished(toolchain: &Toolchain, filter: &Filter) -> Result<(Vec<u8>, &'static
     wasm_opt::shrink(&kept, filter.file)
 }
 
-/// The feature of the worker that takes SCIM calls. It waits for a store most of the time, and is made small above all.
+/// The feature of the worker that takes SCIM calls.
 pub(crate) const SCIM: &str = "scim";
+/// What waits for a store most of the time there, and is made small above all.
+const WAITING: [&str; 3] = ["doorward", "doorward-store", "doorward-worker"];
+/// What is made fast for proxies, but WebCrypto does it in a worker.
+const OFFLOADED: [&str; 3] = ["curve25519-dalek", "p256", "primefield"];
 
 /// Builds a package to WebAssembly, as the filters are built, and answers where its module is. In a target folder of its
 /// own: the compiler may be another one.
@@ -115,10 +119,10 @@ pub(crate) fn module(
         .args(["build", "--profile", PROFILE, "--locked", "--package", package, "--target-dir"])
         .arg(&folder)
         .args(features.iter().flat_map(|feature| ["--features", feature]));
-    if features.contains(&SCIM) {
-        for package in ["doorward", "doorward-store", "doorward-worker"] {
-            cargo.args(["--config", &format!("profile.{PROFILE}.package.{package}.opt-level=\"z\"")]);
-        }
+    let by_webcrypto = OFFLOADED.iter().filter(|_| target == Target::Web).map(|package| (package, "s"));
+    let waiting = WAITING.iter().filter(|_| features.contains(&SCIM)).map(|package| (package, "z"));
+    for (package, level) in by_webcrypto.chain(waiting) {
+        cargo.args(["--config", &format!("profile.{PROFILE}.package.{package}.opt-level=\"{level}\"")]);
     }
     toolchain.apply(&mut cargo, target);
     run(&mut cargo)?;

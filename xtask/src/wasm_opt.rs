@@ -11,7 +11,7 @@ const BINARYEN: &str = "binaryen@132.0.0";
 
 /// Small code; and no function goes into its only caller if it is larger than so many instructions: an engine compiles a whole function when
 /// it is first called, so that a rare case within it costs the first request.
-const OPTIONS: [&str; 3] = ["-Oz", "--one-caller-inline-max-function-size", "20"];
+const OPTIONS: [&str; 4] = ["-Oz", "--converge", "--one-caller-inline-max-function-size", "20"];
 
 /// What Rust's compiler uses of WebAssembly beyond its first version, and no more: the module says it nowhere once it is stripped.
 const FEATURES: [&str; 8] = [

@@ -23,7 +23,7 @@ const DOCUMENT = JSON.stringify({
   },
   rules: [{ match: { path: { prefix: "/" } }, require: { provider: "rehearsal" } }],
   identity_headers: [{ header: "x-user", claim: ["sub"] }],
-  worker: { origin: { binding: "ORIGIN" }, keys: { kv: "KEYS" } },
+  worker: { origin: { binding: "ORIGIN" } },
 });
 
 const TOKEN = [
@@ -35,32 +35,27 @@ const TOKEN = [
 /** Resolves to what was sent on; nobody need wait for it. */
 export async function rehearse() {
   let sent;
-  const bindings = {
-    KEYS: { get: async () => kept(KEYS), put: async () => {} },
-    ORIGIN: {
-      fetch: async (request) => {
-        sent = request;
-        return new Response();
-      },
+  const origin = {
+    fetch: async (request) => {
+      sent = request;
+      return new Response();
     },
   };
-  const doorward = Doorward.rehearsal(DOCUMENT, bindings);
+  const context = { waitUntil() {}, call: async () => ({ status: 200, headers: new Headers(), body: stream(KEYS) }) };
+  const doorward = Doorward.rehearsal(DOCUMENT, { ORIGIN: origin });
   const request = new Request("https://rehearsal.invalid/", { headers: { authorization: `Bearer ${TOKEN}` } });
-  await doorward.fetch(request, { waitUntil() {} });
+  await doorward.fetch(request, context);
   doorward.free();
   return sent;
 }
 
-/** A key set as an isolate keeps it for others: when it was asked for, when it came, that it did, for how long, and its text. */
-function kept(keys) {
-  const text = new TextEncoder().encode(keys);
-  const record = new Uint8Array(25 + text.length);
-  const view = new DataView(record.buffer);
-  const now = BigInt(Date.now());
-  view.setBigInt64(0, now, true);
-  view.setBigInt64(8, now, true);
-  view.setUint8(16, 1);
-  view.setBigUint64(17, 3_600_000n, true);
-  record.set(text, 25);
-  return record;
+/** What is read of a response's body. Cloudflare has no body of its own before there is a request. */
+function stream(text) {
+  let rest = new TextEncoder().encode(text);
+  const read = async () => {
+    const value = rest;
+    rest = undefined;
+    return { done: value === undefined, value };
+  };
+  return { getReader: () => ({ read }) };
 }

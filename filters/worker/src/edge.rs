@@ -22,10 +22,12 @@ use wasm_bindgen::JsValue;
 /// A document, compiled, and what is bound to its names: all that can be had before there is a request, when a platform has no random
 /// numbers yet.
 pub(crate) struct Prepared {
+    /// Tells documents apart.
+    pub(crate) digest: String,
     config: Config,
     policy: WorkerPolicy,
     target: Target,
-    means: Rc<Means>,
+    means: Means,
     store: Option<scim::Store>,
 }
 
@@ -70,9 +72,10 @@ impl Prepared {
             proofs: Proofs::new(policy.proofs.as_ref(), bindings)?,
             memory,
             metrics: Metrics::new(dataset),
+            is_rehearsal: false,
         };
         let store = Scim::store(&config, &policy, bindings)?;
-        Ok(Self { config, policy, target, means: Rc::new(means), store })
+        Ok(Self { digest, config, policy, target, means, store })
     }
 
     /// Ready for requests.
@@ -86,9 +89,15 @@ impl Prepared {
         Ok(self.start_by(u64::from_le_bytes(seed), secret))
     }
 
-    /// The same with numbers that nobody else must know, unless the document protects nothing.
-    pub(crate) fn start_by(self, seed: u64, made_up: [u8; 32]) -> Edge {
-        let Self { config, policy, target, means, store } = self;
+    /// The same before there is a request, for a document that protects nothing: anybody may know its random numbers.
+    pub(crate) fn rehearse(mut self) -> Edge {
+        self.means.is_rehearsal = true;
+        self.start_by(0, [0; 32])
+    }
+
+    fn start_by(self, seed: u64, made_up: [u8; 32]) -> Edge {
+        let Self { config, policy, target, means, store, .. } = self;
+        let means = Rc::new(means);
         let secret = policy.secret.unwrap_or(made_up);
         let judge = |mut authn: Authn| {
             authn.share_secret(secret);

@@ -27,6 +27,8 @@ pub(crate) struct Means {
     pub(crate) proofs: Proofs,
     pub(crate) memory: Option<Memory>,
     pub(crate) metrics: Metrics,
+    /// Of what is made up, nothing is told.
+    pub(crate) is_rehearsal: bool,
 }
 
 /// Who judges the tokens of requests, or those of SCIM calls.
@@ -68,9 +70,10 @@ impl Judge {
                     let now = web::now();
                     if !is_overdue(since, now) {
                         started.extend(self.call_due(awaited, now, context));
-                        self.wait(std::mem::take(&mut started)).await;
-                        step = begin(&mut self.authn.borrow_mut(), web::now());
-                        continue;
+                        if self.wait(std::mem::take(&mut started)).await.is_ok() {
+                            step = begin(&mut self.authn.borrow_mut(), web::now());
+                            continue;
+                        }
                     }
                     (pending, Outcome::Unavailable)
                 }
@@ -86,15 +89,16 @@ impl Judge {
     }
 
     /// Waits for calls of this request, or else for those of others to bring news.
-    async fn wait(&self, started: Vec<Promise>) {
+    ///
+    /// # Errors
+    /// If the platform cannot wait.
+    async fn wait(&self, started: Vec<Promise>) -> Result<(), JsValue> {
         let seen = self.news.get();
         for promise in started {
             // Its outcome is with the machine that wanted it.
             let _ = JsFuture::from(promise).await;
         }
-        if self.news.get() == seen {
-            web::sleep(LOOK_AGAIN).await;
-        }
+        if self.news.get() == seen { web::sleep(LOOK_AGAIN).await } else { Ok(()) }
     }
 
     /// Starts the calls that are due, of the kind that a request waits for.
@@ -119,8 +123,8 @@ impl Judge {
     fn ask_due(self: &Rc<Self>, now: UnixTime, context: &Context) -> Vec<Promise> {
         let due = self.authn.borrow_mut().poll_introspections(now);
         let start = |(id, call)| {
-            let judge = Rc::clone(self);
-            kept(context, async move { judge.introspect(id, &call).await })
+            let (judge, own) = (Rc::clone(self), context.clone());
+            kept(context, async move { judge.introspect(id, &call, &own).await })
         };
         due.into_iter().map(start).collect()
     }
@@ -147,7 +151,7 @@ impl Judge {
             let headers = [("accept", "application/jwk-set+json, application/json".to_owned())];
             let Fetch { endpoint, timeout } = &fetch;
             let call = Call { endpoint, method: "GET", headers: &headers, body: None, timeout: *timeout };
-            let answered = call.make().await;
+            let answered = call.make(context).await;
             let (update, next) = {
                 let mut authn = self.authn.borrow_mut();
                 let Some(machine) = authn.key_set_mut(id) else { return };
@@ -157,7 +161,9 @@ impl Judge {
                 KeySetUpdate::Located => {}
                 KeySetUpdate::Fetched { keys, skipped } => {
                     self.count_keys(id, KeysFrom::Fetched);
-                    log::info!("keys: provider {name:?} has {keys} key(s), {skipped} left out");
+                    if !self.means.is_rehearsal {
+                        log::info!("keys: provider {name:?} has {keys} key(s), {skipped} left out");
+                    }
                 }
                 KeySetUpdate::Failed(error) => {
                     self.count_keys(id, KeysFrom::Failed);
@@ -186,10 +192,10 @@ impl Judge {
         self.means.metrics.count(Event::Keys(id, from));
     }
 
-    async fn introspect(&self, id: ProviderId, call: &IntrospectionCall) {
+    async fn introspect(&self, id: ProviderId, call: &IntrospectionCall, context: &Context) {
         let IntrospectionCall { token, endpoint, headers, body, timeout } = call;
         let made = Call { endpoint, method: "POST", headers, body: Some(body), timeout: *timeout };
-        let answered = made.make().await;
+        let answered = made.make(context).await;
         let update = {
             let mut authn = self.authn.borrow_mut();
             let Some(machine) = authn.introspection_mut(id) else { return };

@@ -52,16 +52,17 @@ impl Doorward {
     pub fn new(document: &str, bindings: &JsValue) -> Result<Doorward, JsError> {
         logger::start();
         let prepared = Prepared::new(document, bindings).map_err(|error| JsError::new(&error))?;
+        log::info!("start: version {}, document {}", env!("CARGO_PKG_VERSION"), prepared.digest);
         Ok(Self(RefCell::new(State::Prepared(Box::new(prepared)))))
     }
 
-    /// The same for a document that protects nothing: it can judge before there is a request, because anybody may know its random numbers.
+    /// The same for a document that protects nothing, so that it can judge before there is a request, when there are no random numbers.
     ///
     /// # Errors
     /// Throws every fault of the document, a line each.
     pub fn rehearsal(document: &str, bindings: &JsValue) -> Result<Doorward, JsError> {
         let prepared = Prepared::new(document, bindings).map_err(|error| JsError::new(&error))?;
-        Ok(Self(RefCell::new(State::Started(Rc::new(prepared.start_by(0, [0; 32]))))))
+        Ok(Self(RefCell::new(State::Started(Rc::new(prepared.rehearse())))))
     }
 
     /// Judges a request and sends it on, or answers it: a response, or the promise of one.
@@ -70,7 +71,7 @@ impl Doorward {
     /// Throws if the platform has no random numbers.
     pub fn fetch(&self, request: JsValue, context: web::Context) -> Result<JsValue, JsError> {
         let edge = self.edge().map_err(|error| JsError::new(&error))?;
-        Ok(task::start(async move { edge.answer(request, context).await }))
+        Ok(task::start(&context.clone(), async move { edge.answer(request, context).await }))
     }
 
     fn edge(&self) -> Result<Rc<Edge>, String> {

@@ -103,7 +103,9 @@ async fn ask(target: (&str, Option<&JsValue>), call: &Call, clean: &Clean) -> Op
     if is_settled || !call.is_repeatable() || web::now() >= until {
         return first;
     }
-    web::sleep(PAUSE).await;
+    if web::sleep(PAUSE).await.is_err() {
+        return first;
+    }
     try_once(target, clean, until).await.or(first)
 }
 

@@ -2,7 +2,7 @@
 //! has to wait, 20 µs together; one that waits for WebCrypto, as with every new token, is tied to the promise of that instead.
 
 use crate::web;
-use js_sys::Promise;
+use js_sys::{Array, Promise};
 use std::cell::RefCell;
 use std::future;
 use std::pin::Pin;
@@ -11,7 +11,10 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, future_to_promise};
 
 /// A future that answers a request.
-type Task = Pin<Box<dyn Future<Output = JsValue>>>;
+struct Task {
+    context: web::Context,
+    answer: Pin<Box<dyn Future<Output = JsValue>>>,
+}
 
 /// What a promise has come to.
 type Settled = Result<JsValue, JsValue>;
@@ -37,9 +40,10 @@ enum Turn {
     Settled(Settled),
 }
 
-/// Starts a task: its outcome, or a promise of it.
-pub(crate) fn start(task: impl Future<Output = JsValue> + 'static) -> JsValue {
-    poll(Box::pin(task), Turn::Open)
+/// Starts the task of a request: its outcome, or a promise of it. The platform is told to let it end.
+pub(crate) fn start(context: &web::Context, task: impl Future<Output = JsValue> + 'static) -> JsValue {
+    let context = context.clone();
+    poll(Task { context, answer: Box::pin(task) }, Turn::Open)
 }
 
 /// What a promise comes to. For those that settle without waiting for anybody: a task is kept for as long.
@@ -64,7 +68,7 @@ pub(crate) async fn settled(promise: Promise) -> Settled {
 
 fn poll(mut task: Task, turn: Turn) -> JsValue {
     TURN.set(turn);
-    let polled = task.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    let polled = task.answer.as_mut().poll(&mut Context::from_waker(Waker::noop()));
     match (polled, TURN.take()) {
         // Most requests need to wait for nothing before they go on: then there is no promise of ours.
         (Poll::Ready(outcome), _) => outcome,
@@ -80,7 +84,11 @@ fn poll(mut task: Task, turn: Turn) -> JsValue {
             RESUME.with(|resume| web::after(&promise, resume, place)).into()
         }
         (Poll::Pending, Turn::None | Turn::Open | Turn::Settled(_)) => {
-            future_to_promise(async move { Ok(task.await) }).into()
+            // In an array, so that it is over before what it answers with, which may be the origin's promise.
+            let over = future_to_promise(async move { Ok(Array::of1(&task.answer.await).into()) });
+            // If the client leaves, it is done and told all the same; the platform would let it lie, and its memory with it.
+            task.context.wait_until(&over);
+            web::only(&over).into()
         }
     }
 }

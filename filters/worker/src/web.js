@@ -9,6 +9,11 @@ export function after(promise, resume, place) {
   );
 }
 
+/** Resolves to what is in the array that a promise resolves to. */
+export function only(promise) {
+  return promise.then(([value]) => value);
+}
+
 /** The head of a request: method, URL, then names and values of fields, a line each. */
 export function head(request) {
   return lines(`${request.method}\n${request.url}`, request.headers);
@@ -81,11 +86,14 @@ export function sleep(milliseconds) {
   return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }
 
-/** Makes a call. Resolves to its answer, or to nothing if there is none in time. Of the body no more than `limit` bytes are read. */
-export async function call(url, method, fields, body, timeout, limit) {
+/**
+ * Makes a call. Resolves to its answer, or to nothing if there is none in time. Of the body no more than `limit` bytes are read. A context may
+ * have a `call` that answers instead of the network.
+ */
+export async function call(context, url, method, fields, body, timeout, limit) {
   try {
-    const signal = AbortSignal.timeout(timeout);
-    const response = await fetch(url, { method, headers: listed(fields), body, signal, redirect: "manual" });
+    const made = { method, headers: listed(fields), body, redirect: "manual" };
+    const response = await (context.call?.(url, made) ?? fetch(url, { ...made, signal: AbortSignal.timeout(timeout) }));
     return {
       status: response.status,
       cacheControl: response.headers.get("cache-control") ?? undefined,

@@ -37,6 +37,9 @@ extern "C" {
         place: usize,
     ) -> Promise;
 
+    /// What is in the array that a promise resolves to.
+    pub(crate) fn only(promise: &Promise) -> Promise;
+
     /// The head of a request.
     pub(crate) fn head(request: &JsValue) -> String;
 
@@ -64,6 +67,7 @@ extern "C" {
 
     #[wasm_bindgen(js_name = call)]
     fn call_promise(
+        context: &Context,
         url: &str,
         method: &str,
         fields: &str,
@@ -160,9 +164,11 @@ pub(crate) fn number(instant: UnixTime) -> f64 {
 }
 
 /// Waits.
-pub(crate) async fn sleep(milliseconds: u32) {
-    // It never fails.
-    let _ = JsFuture::from(sleep_promise(milliseconds)).await;
+///
+/// # Errors
+/// If the platform has no timer, as Cloudflare where there is no request.
+pub(crate) async fn sleep(milliseconds: u32) -> Result<(), JsValue> {
+    JsFuture::from(sleep_promise(milliseconds)).await.map(drop)
 }
 
 /// What a promise resolves to.
@@ -210,14 +216,14 @@ impl Answered {
 
 impl Call<'_> {
     /// Makes the call; `None` if there is no answer in time.
-    pub(crate) async fn make(&self) -> Option<Answered> {
+    pub(crate) async fn make(&self, context: &Context) -> Option<Answered> {
         let Endpoint { scheme, authority, path, .. } = self.endpoint;
         let url = format!("{scheme}://{authority}{path}");
         let fields = lines(self.headers.iter().map(|(name, value)| (*name, value.as_str())));
         let timeout = u32::try_from(self.timeout.as_millis()).unwrap_or(u32::MAX);
         let limit = u32::try_from(FetchResponse::READ_BYTES).unwrap_or(u32::MAX);
         let body = self.body.map(Uint8Array::from);
-        let promise = call_promise(&url, self.method, &fields, body, timeout, limit);
+        let promise = call_promise(context, &url, self.method, &fields, body, timeout, limit);
         let answer = JsFuture::from(promise).await.ok().filter(|answer| !answer.is_undefined())?;
         let answer: Answer = answer.unchecked_into();
         Some(Answered { status: answer.status(), cache_control: answer.cache_control(), body: answer.body() })

@@ -70,7 +70,7 @@ fn a_store_that_is_gone_is_503_and_back_without_a_new_envoy() {
 }
 
 /// Tells a process of ours to stop or to go on.
-fn signal(id: u32, name: &str) -> Result<()> {
+pub(super) fn signal(id: u32, name: &str) -> Result<()> {
     let status = Command::new("kill").args([&format!("-{name}"), &id.to_string()]).status()?;
     ensure!(status.success(), "expected to signal {id}");
     Ok(())

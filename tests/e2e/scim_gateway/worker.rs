@@ -1,6 +1,6 @@
 //! The same calls at an edge worker: before a store, a broken one among them, and with a store in it, on D1.
 
-use super::faults::{BULK, Fake, expect_unavailable, field, told_in_scim};
+use super::faults::{BULK, Fake, expect_unavailable, field, signal, told_in_scim};
 use super::{TENANTS, call, expect, id_of, patch, plain, scim, scim_error, user, with_body};
 use crate::support::{eventually, with};
 use anyhow::{Context, Result, ensure};
@@ -11,6 +11,8 @@ use doorward_testbed::{
 };
 use serde_json::{Value, json};
 use std::net::SocketAddr;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 async fn ask(worker: &ScimWorker, request: &Request) -> Result<Response> {
@@ -266,6 +268,38 @@ fn calls_go_on_to_the_store_that_is_bound() {
         expect_unavailable(&request, &ask(&request).await?)?;
         store.restart().await?;
         assert_eq!(expect(&ask(&request).await?, 200)?["title"], json!("Boss"));
+        Ok(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_call_is_done_and_told_when_its_client_has_left() {
+    run(async {
+        let store = ScimStore::start(Database::Sqlite, &TENANTS, json!({})).await?;
+        let worker =
+            before(store.addr(), &GatewaySetup::new(&TENANTS), WorkerBindings::default(), json!({})).await?;
+        signal(store.process().id(), "STOP")?;
+        let mut client = TcpStream::connect(worker.addr()).await?;
+        let request = with_body("POST", "acme", "/Users", &user("late")).header("host", HOST);
+        client.write_all(&request.to_bytes()).await?;
+        // Another one, behind it: when it is refused, the first has been taken.
+        let other = ask_at(worker.addr(), &plain("GET", "acme", "/Users")).await?;
+        assert_eq!(other.status, 401);
+        // Reset, since workerd sees no other end before it writes. It has seen it when it answers again.
+        client.set_zero_linger()?;
+        drop(client);
+        assert_eq!(ask_at(worker.addr(), &plain("GET", "acme", "/Users")).await?.status, 401);
+        signal(store.process().id(), "CONT")?;
+        let told = || {
+            let log = worker.log();
+            let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            lines.filter(|line| line["operation"] == "create" && line["status"] == 201).count()
+        };
+        eventually("the call is told", async || Ok(told() == 1)).await.with_context(|| worker.log())?;
+        let found =
+            ask_at(worker.addr(), &call("GET", "acme", "/Users?filter=userName+eq+%22late%22")).await?;
+        assert_eq!(expect(&found, 200)?["totalResults"], json!(1));
         Ok(())
     })
     .unwrap();

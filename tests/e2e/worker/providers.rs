@@ -134,7 +134,7 @@ fn requests_at_once_get_what_is_said_of_their_own_token() {
                 let (signed, signature) = token.rsplit_once('.').context("expected a JWT")?;
                 let other = issuer.mint(&json!({ "sub": "other" }))?;
                 let signature = if is_forged { other.rsplit('.').next().unwrap_or("") } else { signature };
-                let request = Request::get(&format!("/{number}")).bearer(&format!("{signed}.{signature}"));
+                let request = Request::get(format!("/{number}")).bearer(&format!("{signed}.{signature}"));
                 let addr = worker.addr();
                 requests.spawn(async move { (is_forged, send(addr, &request).await) });
             }

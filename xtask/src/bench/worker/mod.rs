@@ -16,7 +16,7 @@ use anyhow::{Context, Result, ensure};
 use doorward_testbed::{folder, run};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use results::{Case, Cold, Found, Results, Subject};
+use results::{Case, Cold, Found, Results, Size, Subject};
 use serde_json::Value;
 use std::fs;
 use std::io::Write;
@@ -75,7 +75,6 @@ fn measure(plan: Plan, rounds: usize, seconds: u32) -> Result<Results> {
         Ok((found, bench.cold(&tokens).await?))
     })?;
     host.leave();
-    let (bytes, compressed) = sizes()?;
     Ok(Results {
         host,
         workerd: capture(program(workers::binary()?).arg("--version"))?,
@@ -84,8 +83,7 @@ fn measure(plan: Plan, rounds: usize, seconds: u32) -> Result<Results> {
         cpu_time: cpu_time_source().to_owned(),
         rounds,
         seconds,
-        bytes,
-        compressed,
+        sizes: ["worker", "scim-worker"].into_iter().map(size).collect::<Result<_>>()?,
         found,
         cold,
     })
@@ -188,17 +186,17 @@ impl Bench {
     }
 }
 
-/// Bytes of what is deployed, as it is and compressed.
-fn sizes() -> Result<(u64, u64)> {
+/// What is deployed of a folder in `dist`.
+fn size(folder: &str) -> Result<Size> {
     let (mut bytes, mut compressed) = (0, 0);
     for name in workers::OURS {
-        let content = read(&folder::dist().join("worker").join(name))?;
+        let content = read(&folder::dist().join(folder).join(name))?;
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
         encoder.write_all(&content).context("expected to compress")?;
         bytes += u64::try_from(content.len())?;
         compressed += u64::try_from(encoder.finish().context("expected to compress")?.len())?;
     }
-    Ok((bytes, compressed))
+    Ok(Size { folder: folder.to_owned(), bytes, compressed })
 }
 
 fn jose_version() -> Result<String> {

@@ -1,12 +1,12 @@
 //! The results for people: Markdown, and `benches/WORKER.md`.
 
-use super::results::{Found, Results, Subject};
+use super::results::{Found, Results, Size, Subject};
 use crate::bench::report::file;
 use crate::bench::statistics::{median, ratios};
 use anyhow::{Context, Result};
 use std::fs;
 
-/// The most that `dist/worker` may have, compressed.
+/// The most that is deployed, compressed.
 const MOST_BYTES: u64 = 600_000;
 /// What the first request of a cold isolate may take, by that of `jose`.
 const COLD: f64 = 1.3;
@@ -30,8 +30,7 @@ pub(super) fn markdown(results: &Results) -> String {
          `dist/worker`. Both judge the same claims and set the same headers. The origin is a worker of the same process that answers at once.\n\
          - CPU time is workerd's ({}), with what the connections and the origin cost; medians of {} rounds of {} s with 8 connections, the \
          workers by turns. *Added* is what is beyond *nothing*.\n\
-         - New tokens: 2,000 in a circle, of which ours keeps 100, so that each is new to it and makes another one go.\n\
-         - `dist/worker` has {} KB, {} KB compressed (at most {}).\n\n",
+         - New tokens: 2,000 in a circle, of which ours keeps 100, so that each is new to it and makes another one go.\n",
         host.date,
         host.cpu,
         host.cores,
@@ -43,10 +42,12 @@ pub(super) fn markdown(results: &Results) -> String {
         results.cpu_time,
         results.rounds,
         results.seconds,
-        results.bytes / 1000,
-        results.compressed / 1000,
-        MOST_BYTES / 1000,
     );
+    for Size { folder, bytes, compressed } in &results.sizes {
+        let (bytes, compressed, most) = (bytes / 1000, compressed / 1000, MOST_BYTES / 1000);
+        text += &format!("- `dist/{folder}` has {bytes} KB, {compressed} KB compressed (at most {most}).\n");
+    }
+    text.push('\n');
     text += "| | | µs: nothing | jose | doorward | **by jose** | at most | added: jose | doorward | by jose |\n\
              |---|---|---|---|---|---|---|---|---|---|\n";
     for found in &results.found {

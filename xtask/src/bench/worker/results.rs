@@ -14,11 +14,17 @@ pub(super) struct Results {
     pub(super) cpu_time: String,
     pub(super) rounds: usize,
     pub(super) seconds: u32,
-    /// `dist/worker`: the module and its JavaScript, and the same compressed.
-    pub(super) bytes: u64,
-    pub(super) compressed: u64,
+    pub(super) sizes: Vec<Size>,
     pub(super) found: Vec<Found>,
     pub(super) cold: Vec<Cold>,
+}
+
+/// What is deployed of a folder in `dist`, in bytes: the module and its JavaScript.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Size {
+    pub(super) folder: String,
+    pub(super) bytes: u64,
+    pub(super) compressed: u64,
 }
 
 /// One kind of token, an algorithm at a time.
