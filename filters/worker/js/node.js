@@ -8,7 +8,10 @@ import { fileURLToPath } from "node:url";
 import { handler } from "./handler.js";
 import { carry, compiled, document, isWebSocket, lasting } from "./process.js";
 
-/** A server by a document: an object, JSON text, or a function that tells it by the environment. Throws what is wrong with it. It does not listen yet. */
+/**
+ * A server by a document: an object, JSON text, or a function that tells it by the environment. Throws what is wrong with it. It does not listen
+ * yet.
+ */
 export function serve(document) {
   const handle = handler(compiled(), document);
   handle.prepare(process.env);
