@@ -6,7 +6,7 @@ import { handler } from "./handler.js";
 
 /** A worker by a document: an object, JSON text, or a function that tells it by the bindings. */
 export function worker(document) {
-  const fetch = handler(module, document);
+  const fetch = handler(module, document, true);
   try {
     fetch.prepare(env);
   } catch {

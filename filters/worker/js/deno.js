@@ -17,7 +17,8 @@ export function worker(document) {
   };
 }
 
-export default worker(document);
+// In a module of yours there is no document here.
+export default import.meta.main ? worker(document) : undefined;
 
 /** Two WebSockets, to the origin and to the client: the origin must agree first. */
 async function upgrade(request, sent) {

@@ -12,16 +12,17 @@ const INTERNAL_ERROR = JSON.stringify({
 
 /**
  * A function that answers requests. `module` is the compiled module; `document` is the configuration document, as text or as an object,
- * or a function that tells it by the platform's bindings. Its `prepare` does by the bindings what can be done before there is a request, and
- * throws what is wrong with the document. Without it, the first request does that.
+ * or a function that tells it by the platform's bindings. With `hasZone` requests can go on to where they were sent; without, the document must
+ * name an origin. The function's `prepare` does by the bindings what can be done before there is a request, and throws what is wrong with the
+ * document. If it was not called, the first request does that.
  */
-export function handler(module, document) {
+export function handler(module, document, hasZone = false) {
   initSync({ module });
   let doorward;
   const open = (bindings) => {
     const found = typeof document === "function" ? document(bindings) : document;
     if (found === undefined) throw new Error("expected the configuration document, but found nothing");
-    doorward = new Doorward(typeof found === "string" ? found : JSON.stringify(found), bindings);
+    doorward = new Doorward(typeof found === "string" ? found : JSON.stringify(found), bindings, hasZone);
   };
   const handle = (request, bindings, context) => {
     try {

@@ -42,6 +42,9 @@ pub(crate) struct Edge {
     journal: RefCell<Journal>,
 }
 
+/// Of a document for a platform that has no zone.
+const NO_ORIGIN: &str = r#"worker.origin: expected {"url": …}; on this platform a request would go to any host that its client names"#;
+
 /// Where requests go on to.
 enum Target {
     Same,
@@ -50,19 +53,21 @@ enum Target {
 }
 
 impl Prepared {
-    /// By a document, JSON, and what the platform has bound to names.
+    /// By a document, JSON, and what the platform has bound to names. Where there is no zone, a request that went on to where it was sent
+    /// would go to any host that a client names.
     ///
     /// # Errors
     /// Every fault of the document, a line each; or the names that nothing is bound to.
-    pub(crate) fn new(document: &str, bindings: &JsValue) -> Result<Self, String> {
-        let variable = |name: &str| web::bound(bindings, name).ok()?.as_string();
+    pub(crate) fn new(document: &str, bindings: &JsValue, has_zone: bool) -> Result<Self, String> {
+        let variable = |name: &str| web::variable(bindings, name);
         let text = fill_variables(document.as_bytes(), variable).map_err(|error| error.to_string())?;
         let config = Scim::load(&text).map_err(|error| error.to_string())?;
         let policy = config.worker().cloned().unwrap_or_default();
         let digest: String = Sha256::digest(&text).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
         let memory = policy.keys.as_ref().map(|memory| Memory::new(memory, bindings, &digest)).transpose()?;
         let target = match &policy.origin {
-            Origin::Same => Target::Same,
+            Origin::Same if has_zone || !has_rules(&config) => Target::Same,
+            Origin::Same => return Err(NO_ORIGIN.to_owned()),
             Origin::Url { scheme, authority } => Target::Url(format!("{scheme}://{authority}")),
             Origin::Binding(name) => Target::Binding(web::bound(bindings, name)?),
         };
@@ -103,9 +108,8 @@ impl Prepared {
             authn.share_secret(secret);
             Rc::new(Judge::new(authn, Rc::clone(&means)))
         };
-        let has_rules = config.policy().rules.iter().next().is_some();
         let scim = store.and_then(|store| Scim::new(&config, store, judge, (seed, made_up)));
-        let rules = has_rules.then(|| judge(config.into_authn(seed)));
+        let rules = has_rules(&config).then(|| judge(config.into_authn(seed)));
         Edge { rules, scim, target, page: policy.metrics, means, journal: RefCell::default() }
     }
 }
@@ -217,6 +221,10 @@ impl Edge {
             log::info!("{}", line.to_json(policy, head, suppressed));
         }
     }
+}
+
+fn has_rules(config: &Config) -> bool {
+    config.policy().rules.iter().next().is_some()
 }
 
 /// Whether a request is for exactly this path, whatever its query.

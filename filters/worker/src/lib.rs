@@ -45,13 +45,14 @@ enum State {
 #[wasm_bindgen]
 impl Doorward {
     /// By the configuration document, JSON, and the platform's bindings by their names. Can be made before there is a request.
+    /// `has_zone` says that requests can go on to where they were sent; else the document must name an origin.
     ///
     /// # Errors
     /// Throws every fault of the document, a line each.
     #[wasm_bindgen(constructor)]
-    pub fn new(document: &str, bindings: &JsValue) -> Result<Doorward, JsError> {
+    pub fn new(document: &str, bindings: &JsValue, has_zone: bool) -> Result<Doorward, JsError> {
         logger::start();
-        let prepared = Prepared::new(document, bindings).map_err(|error| JsError::new(&error))?;
+        let prepared = Prepared::new(document, bindings, has_zone).map_err(|error| JsError::new(&error))?;
         log::info!("start: version {}, document {}", env!("CARGO_PKG_VERSION"), prepared.digest);
         Ok(Self(RefCell::new(State::Prepared(Box::new(prepared)))))
     }
@@ -61,7 +62,7 @@ impl Doorward {
     /// # Errors
     /// Throws every fault of the document, a line each.
     pub fn rehearsal(document: &str, bindings: &JsValue) -> Result<Doorward, JsError> {
-        let prepared = Prepared::new(document, bindings).map_err(|error| JsError::new(&error))?;
+        let prepared = Prepared::new(document, bindings, false).map_err(|error| JsError::new(&error))?;
         Ok(Self(RefCell::new(State::Started(Rc::new(prepared.rehearse())))))
     }
 

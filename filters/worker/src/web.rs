@@ -181,11 +181,16 @@ pub(crate) fn is_not_supported(error: &JsValue) -> bool {
     Reflect::get(error, &JsValue::from_str("name")).is_ok_and(|name| name == "NotSupportedError")
 }
 
-/// What is bound to a name; an error that names it if nothing is.
+/// The text that the platform has under a name.
+pub(crate) fn variable(bindings: &JsValue, name: &str) -> Option<String> {
+    Reflect::get(bindings, &JsValue::from_str(name)).ok()?.as_string()
+}
+
+/// What is bound to a name, which is no text; an error that names it if nothing is.
 pub(crate) fn bound(bindings: &JsValue, name: &str) -> Result<JsValue, String> {
     let found = Reflect::get(bindings, &JsValue::from_str(name)).ok();
     found
-        .filter(|found| !found.is_undefined() && !found.is_null())
+        .filter(|found| found.is_object() || found.is_function())
         .ok_or_else(|| format!("expected a binding called {name:?}, but found none"))
 }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct Worker {
-    /// Where requests go on to. Default: where they were sent, as for a worker in front of its zone.
+    /// Where requests go on to. Default: on Cloudflare where they were sent, as for a worker in front of its zone; required elsewhere.
     pub(in crate::config) origin: Option<Origin>,
     /// Where key sets are kept for isolates that start, so that they do not fetch them again. Default: nowhere.
     pub(in crate::config) keys: Option<KeyMemory>,

@@ -6,8 +6,9 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
-/// The worker's modules of JavaScript beside the entry.
-const SHARED: [&str; 4] = ["handler.js", "rehearsal.js", "doorward.js", "web.js"];
+const ENTRY: &str = "cloudflare.js";
+/// What is of other platforms alone.
+const FOREIGN: [&str; 4] = ["bun.js", "deno.js", "node.js", "process.js"];
 const SINCE: &str = r#"compatibilityDate = "2026-07-01""#;
 
 /// Workers that play a part of the platform.
@@ -47,10 +48,23 @@ impl Lists<'_> {
     }
 }
 
+/// The modules of JavaScript beside the entry.
+fn scripts(worker: &Path) -> Result<Vec<String>> {
+    let mut scripts = Vec::new();
+    for file in fs::read_dir(worker).with_context(|| format!("expected {}", worker.display()))? {
+        let name = file?.file_name().to_string_lossy().into_owned();
+        if name.ends_with(".js") && name != ENTRY && !FOREIGN.contains(&name.as_str()) {
+            scripts.push(name);
+        }
+    }
+    Ok(scripts)
+}
+
 /// The configuration, for a file in `folder`, into which goes all that it names. Sockets are `http0`, `http1` and so on.
 pub(crate) fn config(worker: &Path, folder: &Path, bindings: &WorkerBindings) -> Result<String> {
     // Files are named relatively to the configuration.
-    for file in SHARED.iter().chain(&["cloudflare.js", "doorward.wasm"]) {
+    let scripts = scripts(worker)?;
+    for file in scripts.iter().map(String::as_str).chain([ENTRY, "doorward.wasm"]) {
         fs::copy(worker.join(file), folder.join(file)).with_context(|| format!("expected {file}"))?;
     }
     let mut lists = Lists { folder, services: String::new(), sockets: String::new(), bound: String::new() };
@@ -81,13 +95,12 @@ pub(crate) fn config(worker: &Path, folder: &Path, bindings: &WorkerBindings) ->
         }
         None => "",
     };
-    let modules: String = SHARED
+    let modules: String = scripts
         .iter()
         .map(|file| format!(r#"(name = "{file}", esModule = embed "{file}"),"#))
         .chain([r#"(name = "doorward.wasm", wasm = embed "doorward.wasm")"#.to_owned()])
         .collect();
-    let modules =
-        format!(r#"modules = [(name = "cloudflare.js", esModule = embed "cloudflare.js"),{modules}],"#);
+    let modules = format!(r#"modules = [(name = "{ENTRY}", esModule = embed "{ENTRY}"),{modules}],"#);
     if bindings.proofs {
         // In memory they would have no SQL.
         lists.add_folder("disk", &folder.join("objects"))?;
