@@ -45,8 +45,32 @@ fn flatten(folder: &Path) -> Result<()> {
     let text = text
         .replace(&format!("from '{import}'"), "from './web.js'")
         .replace(&format!("from \"{import}\""), "from \"./web.js\"");
+    let text = with_one_import(&text, &import);
     fs::write(&glue, text).with_context(|| format!("expected to write {}", glue.display()))?;
     fs::remove_dir_all(&snippets).with_context(|| format!("expected to remove {}", snippets.display()))
+}
+
+/// `web.js` is imported once for each block of Rust that declares its functions, and bundlers warn of a key that an object has twice. All
+/// are the same: the first stays.
+fn with_one_import(text: &str, import: &str) -> String {
+    let mut spare = Vec::new();
+    let mut is_there = false;
+    let mut kept = String::with_capacity(text.len());
+    for line in text.lines() {
+        let name = line.strip_prefix("import * as ").and_then(|rest| rest.strip_suffix(" from \"./web.js\""));
+        match name {
+            Some(name) if is_there => {
+                spare.push(format!("\"{import}\": {name},"));
+                continue;
+            }
+            Some(_) => is_there = true,
+            None if spare.iter().any(|key| key == line.trim()) => continue,
+            None => {}
+        }
+        kept.push_str(line);
+        kept.push('\n');
+    }
+    kept
 }
 
 fn rename(from: &Path, to: &Path) -> Result<()> {
