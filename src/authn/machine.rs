@@ -5,7 +5,7 @@ use super::judge::{Judge, Stage};
 use super::policy::{AuthnPolicy, RuleFacts};
 use super::rejection::{Denial, Offer, Rejection};
 use super::token_cache::{CacheCounts, TokenCache, TokenKey, Voucher};
-use crate::http::{HeaderMutation, RequestHead};
+use crate::http::{HeaderMutation, RequestHead, is_method};
 use crate::jose::crypto::{SignatureJob, Verdict};
 use crate::jwt::VerifiedToken;
 use crate::oauth::dpop::ReplayKey;
@@ -347,6 +347,12 @@ enum Selected<'r> {
 fn select<'r>(policy: &AuthnPolicy, head: RequestHead<'r>) -> Result<Selected<'r>, Denial> {
     let mutations = take_out_forged(policy, &head);
     let path = NormalPath::parse(head.path).map_err(|_| Denial::PathNotAccepted)?;
+    if !is_method(head.method) {
+        return Err(Denial::MethodNotAccepted);
+    }
+    if !head.fields.iter().all(|field| field.name.is_ascii()) {
+        return Err(Denial::HeaderNotAccepted);
+    }
     if policy.bypass_cors_preflight && is_cors_preflight(&head) {
         return Ok(Selected::Anonymous(Forward { mutations, ..Forward::default() }));
     }

@@ -15,6 +15,10 @@ pub enum Denial {
     NoMatchingRule,
     /// The path has more than one reading, or is none.
     PathNotAccepted,
+    /// The method is none, or not in upper case: some servers tell `post` from `POST`, and some do not.
+    MethodNotAccepted,
+    /// The name of a header field has bytes beyond ASCII, which hosts write in different ways.
+    HeaderNotAccepted,
     /// No token was sent.
     TokenMissing,
     /// Tokens in several places, or a header repeated that may hold one.
@@ -158,9 +162,11 @@ struct Wire {
 
 impl Denial {
     /// Every denial.
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 44] = [
         Self::NoMatchingRule,
         Self::PathNotAccepted,
+        Self::MethodNotAccepted,
+        Self::HeaderNotAccepted,
         Self::TokenMissing,
         Self::TokenRepeated,
         Self::CredentialsMalformed,
@@ -212,6 +218,12 @@ impl Denial {
             Self::NoMatchingRule => ("no_matching_rule", 403, None, "No rule allows this request", Client),
             Self::PathNotAccepted => {
                 ("path_not_accepted", 400, None, "The path has more than one reading", Client)
+            }
+            Self::MethodNotAccepted => {
+                ("method_not_accepted", 400, None, "The method is not in upper case", Client)
+            }
+            Self::HeaderNotAccepted => {
+                ("header_not_accepted", 400, None, "The name of a header is not in ASCII", Client)
             }
             Self::TokenMissing => ("token_missing", 401, Plain, "A token is required", Client),
             Self::TokenRepeated => {

@@ -8,6 +8,7 @@ use doorward_testbed::{
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::process::Command;
 use std::time::Duration;
 use tokio::task::JoinSet;
 
@@ -315,6 +316,45 @@ fn no_spelling_of_a_path_leads_to_a_weaker_rule() {
             }
         }
         edge.expect_healthy(1).await
+    })
+    .unwrap();
+}
+
+/// By HTTP/2, over which Envoy takes a method as it is.
+#[test]
+fn a_method_in_lower_case_leads_to_no_weaker_rule() {
+    run(async {
+        let issuer = Issuer::start().await?;
+        let mut configuration = configuration(&issuer);
+        configuration["rules"][1]["match"]["methods"] = json!(["GET"]);
+        configuration["rules"][2]["match"]["methods"] = json!(["GET", "POST"]);
+        configuration["rules"].as_array_mut().unwrap().push(json!({ "match": {}, "allow": "anonymous" }));
+        let edge = Edge::start(&configuration).await?;
+        let url = format!("http://{}/public", edge.addr());
+        for (method, expected) in [
+            ("GET", "200"),
+            ("POST", "token_missing"),
+            ("PUT", "200"),
+            ("post", "method_not_accepted"),
+            ("pOST", "method_not_accepted"),
+        ] {
+            let mut curl = Command::new("curl");
+            curl.args([
+                "-sS",
+                "--noproxy",
+                "*",
+                "--http2-prior-knowledge",
+                "-w",
+                "%{http_code}",
+                "-X",
+                method,
+            ]);
+            let output = curl.arg(&url).output().context("expected curl")?;
+            let answer = String::from_utf8_lossy(&output.stdout);
+            ensure!(answer.contains(expected), "expected {expected} for {method}, but found {answer}");
+        }
+        assert_eq!(edge.upstream.count(), 2);
+        Ok(())
     })
     .unwrap();
 }

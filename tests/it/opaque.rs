@@ -105,6 +105,7 @@ fn a_provider_that_cannot_be_asked_is_not_the_clients_fault() {
 fn giving_up_is_unavailable_too() {
     let host = Host::new(&document(CORP));
     let fields = [
+        HeaderField { name: b":method", value: b"GET" },
         HeaderField { name: b":path", value: b"/" },
         HeaderField { name: b"authorization", value: b"Bearer opaque" },
     ];

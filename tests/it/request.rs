@@ -85,6 +85,13 @@ fn what_no_rule_is_for_is_denied() {
     check("GET", "/api/..%2fadmin", "path_not_accepted");
     check("GET", "/api//x", "path_not_accepted");
     check("CONNECT", "", "path_not_accepted");
+    check("get", "/api/x", "method_not_accepted");
+    check("Get", "/api/x", "method_not_accepted");
+    check("G\u{d7}T", "/api/x", "method_not_accepted");
+    check("", "/api/x", "method_not_accepted");
+    check("M-SEARCH", "/api/x", "no_matching_rule");
+    let named = |name: &str| host.get("/api/x", &[("authorization", &token), (name, "v")]).code().to_owned();
+    assert_eq!((named("x-caf_e"), named("x-caf\u{e9}")), ("ok".to_owned(), "header_not_accepted".to_owned()));
 }
 
 #[test]
@@ -268,6 +275,7 @@ fn requests_wait_for_the_first_keys_and_no_longer() {
     let bearer = format!("Bearer {token}");
     let fields = [
         HeaderField { name: b":method", value: b"GET" },
+        HeaderField { name: b":method", value: b"GET" },
         HeaderField { name: b":path", value: b"/" },
         HeaderField { name: b"authorization", value: bearer.as_bytes() },
     ];
@@ -291,6 +299,7 @@ fn an_answer_about_a_signature_cannot_stand_in_for_keys() {
     let host = Host::new(&remote());
     let bearer = format!("Bearer {}", corp_token(&json!({})));
     let fields = [
+        HeaderField { name: b":method", value: b"GET" },
         HeaderField { name: b":path", value: b"/" },
         HeaderField { name: b"authorization", value: bearer.as_bytes() },
     ];
@@ -566,6 +575,7 @@ fn claims_become_filter_state() {
     let host = Host::new(&with(corp_only(), "/filter_state", entries));
     let bearer = format!("Bearer {}", corp_token(&json!({ "groups": ["a", "b"] })));
     let fields = [
+        HeaderField { name: b":method", value: b"GET" },
         HeaderField { name: b":path", value: b"/" },
         HeaderField { name: b"authorization", value: bearer.as_bytes() },
     ];
@@ -585,6 +595,7 @@ fn a_log_line_says_why_and_gives_nobody_away() {
     let token = corp_token(&json!({ "exp": 1, "email": "alice@example.com" }));
     let bearer = format!("Bearer {token}");
     let fields = [
+        HeaderField { name: b":method", value: b"GET" },
         HeaderField { name: b":path", value: b"/secret?x=y" },
         HeaderField { name: b"authorization", value: bearer.as_bytes() },
         HeaderField { name: b"traceparent", value: trace.as_bytes() },

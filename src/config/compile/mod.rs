@@ -14,6 +14,7 @@ use super::fault::{ConfigError, Faults, Path};
 use super::{document, duration, raw};
 use crate::authn::{Authn, AuthnPolicy, TrustedIssuer, Verification};
 use crate::gateway::{GatewayPolicy, SUBJECT};
+use crate::http::is_token;
 use crate::jwt::ClaimPath;
 use crate::policy::{
     IdentityHeader, IdentityMapping, ListStyle, ManagedHeaders, ProviderId, Rule, Rules, ValueEncoding,
@@ -255,20 +256,14 @@ impl Compiler<'_> {
 
     fn header_name(&mut self, path: &Path, name: &str) -> Option<String> {
         self.check_token(path, name, "a header name");
-        is_token(name).then(|| name.to_ascii_lowercase())
+        is_token(name.as_bytes()).then(|| name.to_ascii_lowercase())
     }
 
     fn check_token(&mut self, path: &Path, text: &str, what: &str) {
-        if !is_token(text) {
+        if !is_token(text.as_bytes()) {
             self.faults.add(path, format_args!("expected {what}, but found {text:?}"));
         }
     }
-}
-
-/// RFC 9110 section 5.6.2.
-fn is_token(text: &str) -> bool {
-    let is_tchar = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    !text.is_empty() && text.bytes().all(is_tchar)
 }
 
 struct OutOfRange {

@@ -1,9 +1,10 @@
 //! Providers: issuer, keys, and where tokens are.
 
-use super::{Compiler, is_token};
+use super::Compiler;
 use crate::authn::{DpopRules, Provider, TokenLocation, TrustedIssuer, Verification};
 use crate::config::fault::Path;
 use crate::config::raw;
+use crate::http::is_token;
 use crate::jose::{Algorithm, JwkSet, KeyOrigin};
 use crate::jwt::{ClaimPath, ClaimRules, Issuer, IssuerTemplate};
 use crate::oidc::{Discovery, Endpoint, KeySetSource, RemoteKeySet, Timing};
@@ -325,7 +326,7 @@ impl Compiler<'_> {
         match raw {
             raw::Location { header: Some(header), scheme, cookie: None, query: None } => {
                 let name = self.header_name(&path.member("header"), &header)?;
-                if let Some(scheme) = scheme.as_ref().filter(|scheme| !is_token(scheme)) {
+                if let Some(scheme) = scheme.as_ref().filter(|scheme| !is_token(scheme.as_bytes())) {
                     let message = format_args!(
                         "expected an authentication scheme such as \"Bearer\", but found {scheme:?}"
                     );

@@ -1,8 +1,9 @@
 //! Rules: what they are for, and what they require.
 
-use super::{Compiler, is_token};
+use super::Compiler;
 use crate::config::fault::Path;
 use crate::config::raw;
+use crate::http::is_method;
 use crate::policy::{
     AnyOf, ClaimCondition, ConditionTest, Enforcement, HostPattern, NormalPath, PathPattern, ProviderId,
     ProviderRequirement, Requirement, Rule, RuleAction, RuleMatch, Rules,
@@ -61,7 +62,7 @@ impl Compiler<'_> {
         let methods_path = path.member("methods");
         let methods = raw.methods.unwrap_or_default();
         for (index, method) in methods.iter().enumerate() {
-            if !is_token(method) || method.bytes().any(|byte| byte.is_ascii_lowercase()) {
+            if !is_method(method.as_bytes()) {
                 let message = format_args!("expected a method in upper case, but found {method:?}");
                 self.faults.add(&methods_path.item(index), message);
             }

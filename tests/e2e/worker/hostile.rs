@@ -5,12 +5,13 @@ use super::transport::document;
 use crate::support::folded;
 use anyhow::ensure;
 use doorward_testbed::{Issuer, Platform, Request, Upstream, WorkerRuntime, run, send, send_raw};
+use serde_json::json;
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_millis(300);
 
 /// None of these has a token; `/public` needs none. `\r\n` at the end is added.
-const REQUESTS: [&str; 34] = [
+const REQUESTS: [&str; 40] = [
     // Which path, and which host.
     "GET http://other.example/private HTTP/1.1\r\nHost: a\r\n",
     "GET http://a/public/../private HTTP/1.1\r\nHost: a\r\n",
@@ -34,7 +35,14 @@ const REQUESTS: [&str; 34] = [
     "CONNECT a:80 HTTP/1.1\r\nHost: a\r\n",
     "TRACE /public HTTP/1.1\r\nHost: a\r\n",
     "GET /public HTTP/1.1\r\nHost: a\r\nX-Original-URL: /private\r\nX-Rewrite-URL: /private\r\n",
+    // Which method: a POST or PATCH below `/public/admin` needs a token.
+    "post /public/admin HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\na\r\n",
+    "pOST /public/admin HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n",
+    "patch /public/admin HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n",
+    "Patch /public/admin HTTP/1.1\r\nHost: a\r\n",
     // Whose identity.
+    "GET /public HTTP/1.1\r\nHost: a\r\nX\u{80}User\u{80}Id: root\r\n",
+    "GET /public HTTP/1.1\r\nHost: a\r\nX\u{c3}\u{a9}User-Id: root\r\n",
     "GET /public HTTP/1.1\r\nHost: a\r\nX-User-Id : root\r\n",
     "GET /public HTTP/1.1\r\nHost: a\r\nX-A: b\r\n X-User-Id: root\r\n",
     "GET /public HTTP/1.1\r\nHost: a\r\nX-A: b\rX-User-Id: root\r\n",
@@ -55,7 +63,11 @@ fn nothing_walks_around_the_worker() {
     run(async {
         let (issuer, upstream) = (Issuer::start().await?, Upstream::start().await?);
         for platform in Platform::ALL {
-            let worker = WorkerRuntime::start(platform, &document(&issuer, upstream.addr())).await?;
+            let mut document = document(&issuer, upstream.addr());
+            let admin =
+                json!({ "match": { "path": { "prefix": "/public/admin" }, "methods": ["POST", "PATCH"] }, "require": { "provider": "corp" } });
+            document["rules"].as_array_mut().unwrap().insert(0, admin);
+            let worker = WorkerRuntime::start(platform, &document).await?;
             for request in REQUESTS {
                 upstream.clear();
                 // Each character is a byte.
@@ -64,6 +76,7 @@ fn nothing_walks_around_the_worker() {
                 let answer = send_raw(worker.addr(), &bytes, PATIENCE).await?;
                 for seen in upstream.seen() {
                     let is_judged = seen.path.starts_with("/public")
+                        && (!seen.path.starts_with("/public/admin") || seen.method == "GET")
                         && ["..", "%2e", "%2f", ";", "\\"].iter().all(|part| !seen.path.contains(part));
                     let identity = seen.headers.iter().any(|(name, _)| folded(name) == "x-user-id");
                     ensure!(
