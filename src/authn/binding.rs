@@ -2,14 +2,16 @@
 //! (RFC 8705 section 3), by a DPoP proof (RFC 9449 section 7), or both.
 
 use super::decision::Evidence;
-use super::judge::{Judge, Stage, Verified};
+use super::judge::{Judge, Place, Stage, Verified};
 use super::machine::{Outcome, Pending, Progress, ProofRecord, ProofStanding, Step};
 use super::policy::{BindingRules, DpopRules};
 use super::rejection::{Denial, Rejection};
 use crate::http::RequestHead;
 use crate::jose::crypto::Verdict;
+use crate::jwt::VerifiedToken;
 use crate::oauth::Confirmation;
 use crate::oauth::dpop::{Expected, NonceKey, ProofError, Target, UnverifiedProof};
+use std::sync::Arc;
 
 /// What is being proved.
 #[derive(Debug)]
@@ -18,8 +20,14 @@ pub(super) enum Proving<'r> {
     Certificate([u8; 32], Option<[u8; 32]>),
     /// That the proof is signed with its key.
     Signature(Box<UnverifiedProof<'r>>),
-    /// That the proof was not used before.
-    Freshness,
+}
+
+/// A proof that is the client's own. Nothing is left to ask but whether it is new.
+#[derive(Debug)]
+pub(super) struct Proof<'r> {
+    record: ProofRecord,
+    place: Place<'r>,
+    token: Arc<VerifiedToken>,
 }
 
 impl Judge<'_> {
@@ -65,17 +73,31 @@ impl Judge<'_> {
                 self.refuse_bound(&verified, Denial::DpopSignatureInvalid)
             }
             (Proving::Signature(proof), Outcome::Signature(Verdict::Valid)) => {
-                self.record(progress, verified, &proof)
+                self.accept_proved(progress, verified, &proof)
             }
-            (Proving::Freshness, Outcome::Proof(standing)) => match standing {
-                ProofStanding::Fresh => self.accept(progress, verified),
-                ProofStanding::Seen => self.refuse_bound(&verified, Denial::DpopProofReplayed),
-                ProofStanding::Full => self.refuse_bound(&verified, Denial::DpopMemoryFull),
-            },
-            (Proving::Certificate(..) | Proving::Signature(_) | Proving::Freshness, _) => {
-                self.refuse(Denial::InternalError)
-            }
+            (Proving::Certificate(..) | Proving::Signature(_), _) => self.refuse(Denial::InternalError),
         }
+    }
+
+    /// Has a proof remembered, once all else is settled: until then the request may have to wait, and is judged from its beginning after that.
+    pub(super) fn record<'r>(&self, progress: Progress<'r>, proof: Proof<'r>) -> Step<'r> {
+        let record = proof.record;
+        Step::RecordProof(record, Box::new(Pending { progress, stage: Stage::Freshness(proof) }))
+    }
+
+    /// Goes on after a proof was remembered.
+    pub(super) fn take_standing<'r>(
+        &mut self,
+        progress: Progress<'r>,
+        proof: &Proof<'_>,
+        standing: ProofStanding,
+    ) -> Step<'r> {
+        let denial = match standing {
+            ProofStanding::Fresh => return self.advance(progress),
+            ProofStanding::Seen => Denial::DpopProofReplayed,
+            ProofStanding::Full => Denial::DpopMemoryFull,
+        };
+        self.refuse(proof.place.rejection(denial).with(Evidence::of(&proof.token)))
     }
 
     /// If the token is bound to a key: the proof, all but its signature.
@@ -134,10 +156,10 @@ impl Judge<'_> {
         Ok(proof)
     }
 
-    /// The proof is the client's own; now it must be new.
-    fn record<'r>(
-        &self,
-        progress: Progress<'r>,
+    /// The proof is the client's own.
+    fn accept_proved<'r>(
+        &mut self,
+        mut progress: Progress<'r>,
         verified: Verified<'r>,
         proof: &UnverifiedProof<'r>,
     ) -> Step<'r> {
@@ -145,8 +167,9 @@ impl Judge<'_> {
             return self.refuse(Denial::InternalError);
         };
         let record = ProofRecord { key: proof.replay_key(secret), until: proof.ends(rules.proof_max_age) };
-        let stage = Stage::Binding(verified, Proving::Freshness);
-        Step::RecordProof(record, Box::new(Pending { progress, stage }))
+        // A request has one proof, and that is for one token.
+        progress.proof = Some(Proof { record, place: verified.place, token: Arc::clone(&verified.token) });
+        self.accept(progress, verified)
     }
 
     fn dpop(&self, verified: &Verified<'_>) -> Option<&DpopRules> {

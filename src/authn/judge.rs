@@ -1,7 +1,7 @@
 //! The part of a decision that depends on tokens: find one, check it, and go on until an effect is needed or all is settled.
 
 use super::bearer::{self, BearerError, FoundToken};
-use super::binding::Proving;
+use super::binding::{Proof, Proving};
 use super::decision::{Decision, Evidence, Forward};
 use super::machine::{Awaited, Outcome, Pending, Progress, Step, Verifier};
 use super::policy::{AuthnPolicy, Provider, RuleFacts, TrustedIssuer};
@@ -26,6 +26,8 @@ pub(super) enum Stage<'r> {
     Signature(Candidate<'r>),
     /// The token is verified; what it is bound to is being proved.
     Binding(Verified<'r>, Proving<'r>),
+    /// Every token has passed; a proof is being remembered.
+    Freshness(Proof<'r>),
 }
 
 /// A JWT whose signature is being checked.
@@ -97,7 +99,12 @@ impl<'a> Judge<'a> {
             (Stage::Binding(verified, proving), outcome) => {
                 self.go_on_binding(progress, verified, proving, outcome)
             }
-            (Stage::Awaiting(_) | Stage::Signature(_), _) => self.refuse(Denial::InternalError),
+            (Stage::Freshness(proof), Outcome::Proof(standing)) => {
+                self.take_standing(progress, &proof, standing)
+            }
+            (Stage::Awaiting(_) | Stage::Signature(_) | Stage::Freshness(_), _) => {
+                self.refuse(Denial::InternalError)
+            }
         }
     }
 
@@ -117,6 +124,9 @@ impl<'a> Judge<'a> {
                 Err(BearerError::Repeated) => return self.refuse(Denial::TokenRepeated),
                 Err(BearerError::Malformed) => return self.refuse(Denial::CredentialsMalformed),
             }
+        }
+        if let Some(proof) = progress.proof.take() {
+            return self.record(progress, proof);
         }
         let reusable = progress.reusable.take();
         match finish(self.policy, progress) {

@@ -1,5 +1,6 @@
 //! The request state machine.
 
+use super::binding::Proof;
 use super::decision::{Decision, Forward, LocalReply, Reported};
 use super::judge::{Judge, Stage};
 use super::policy::{AuthnPolicy, RuleFacts};
@@ -110,6 +111,8 @@ pub(super) struct Progress<'r> {
     pub(super) is_alone: bool,
     /// The token that alone decides, its voucher, and its place in the provider's `locations`.
     pub(super) reusable: Option<(TokenKey<'r>, Voucher, usize)>,
+    /// A proof that must be new, of a token that has passed.
+    pub(super) proof: Option<Proof<'r>>,
 }
 
 impl<'r> Progress<'r> {
@@ -129,6 +132,7 @@ impl<'r> Progress<'r> {
             payload: Cow::Borrowed(b""),
             is_alone: requirement.all.len() == 1,
             reusable: None,
+            proof: None,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Tokens that are bound to a certificate (RFC 8705) or to a key (RFC 9449), from head to decision.
 
-use crate::host::{End, Host, NOW, corp_only, corp_token, with};
-use crate::keys::{Owner, TestKey};
+use crate::host::{End, Host, NOW, PARTNER, claims, corp_only, corp_token, key, with};
+use crate::keys::{Owner, TestKey, key_set};
 use doorward::jose::{Algorithm, base64url, thumbprint};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -110,6 +110,37 @@ fn each_fault_of_a_proof_has_its_code() {
     // None of the refused ones was used up.
     assert_eq!(code(Some(&good)), "ok");
     assert_eq!(code(Some(&good)), "dpop_proof_replayed");
+}
+
+#[test]
+fn a_proof_is_used_up_when_all_else_is_settled() {
+    let client = Client::new(Owner::First);
+    let mut document = with(corp_only(), "/providers/corp/dpop", json!({}));
+    document["providers"]["partner"] = json!({
+        "issuer": PARTNER, "audiences": ["api"], "from": [{ "header": "x-partner-token" }],
+        "jwks": { "remote": { "uri": "https://partner.example.com/jwks", "cluster": "partner" } },
+    });
+    document["rules"][0]["require"] = json!({ "all": [
+        { "any": [{ "provider": "corp" }] }, { "any": [{ "provider": "partner", "scopes": ["read"] }] },
+    ] });
+    let mut host = Host::new(&document);
+    let token = client.token();
+    let proof = client.proof(&token, &json!({}));
+    let authorization = format!("DPoP {token}");
+    let partner = |scope: &str| key(Owner::Second).sign(&claims(PARTNER, &json!({ "scope": scope })));
+    let (read, write) = (partner("read"), partner("write"));
+    let send = |host: &Host, partner: &str| {
+        host.get(
+            "/orders",
+            &[("authorization", &authorization), ("dpop", &proof), ("x-partner-token", partner)],
+        )
+    };
+    let End::Awaits(_) = send(&host, &read) else { panic!() };
+    let keys = key_set([&key(Owner::Second)]).to_string();
+    host.answer(Ok(keys.as_bytes()));
+    assert_eq!(send(&host, &write).code(), "scope_missing");
+    assert_eq!(send(&host, &read).code(), "ok");
+    assert_eq!(send(&host, &read).code(), "dpop_proof_replayed");
 }
 
 #[test]
