@@ -66,7 +66,7 @@ pub enum Awaited {
 
 /// How long a request waits: for the first keys of its provider, one that its provider may just have published, or an answer
 /// about its token.
-const MAX_WAIT: Duration = Duration::from_secs(10);
+pub const MAX_WAIT: Duration = Duration::from_secs(10);
 
 /// Whether a request that waits for something ([`Awaited`]) since an instant has waited long enough, or the clock was set back while it did.
 pub fn is_overdue(since: UnixTime, now: UnixTime) -> bool {

@@ -273,6 +273,11 @@ impl IntrospectionMachine {
         IntrospectionAnswer::Wait
     }
 
+    /// Whether a call will tell, and its answer may still come.
+    pub fn is_asked(&self, now: UnixTime, token: TokenDigest) -> bool {
+        matches!(self.known.get(&token), Some(Standing::Asked(since)) if self.is_out(now, *since))
+    }
+
     /// The calls to make now. Each answer goes to [`IntrospectionMachine::handle`].
     pub fn poll(&mut self, now: UnixTime) -> Vec<IntrospectionCall> {
         let mut calls = Vec::with_capacity(self.queue.len());

@@ -6,7 +6,7 @@ use crate::proofs::Proofs;
 use crate::signatures::Signatures;
 use crate::web::{self, Answered, Call, Context};
 use doorward::authn::decision::Decision;
-use doorward::authn::{Authn, Awaited, Outcome, Step, is_overdue};
+use doorward::authn::{Authn, Awaited, MAX_WAIT, Outcome, Step, is_overdue};
 use doorward::oauth::{IntrospectionCall, IntrospectionUpdate};
 use doorward::oidc::{Fetch, KeySetUpdate, Next};
 use doorward::policy::ProviderId;
@@ -15,7 +15,7 @@ use js_sys::Promise;
 use std::cell::{Cell, Ref, RefCell};
 use std::rc::Rc;
 use wasm_bindgen::JsValue;
-use wasm_bindgen_futures::{JsFuture, future_to_promise};
+use wasm_bindgen_futures::future_to_promise;
 
 /// How often, in milliseconds, a request looks whether another one's call has brought them. It cannot wait for that call itself: on
 /// CDN platforms what one request has begun cannot be waited for by another.
@@ -35,13 +35,13 @@ pub(crate) struct Means {
 pub(crate) struct Judge {
     authn: RefCell<Authn>,
     means: Rc<Means>,
-    /// Counts what calls have brought: a request that waits looks here before it is judged again.
-    news: Cell<u64>,
+    /// Counts the fetches of keys that have ended: a request that waits looks here before it is judged again.
+    keys_news: Cell<u64>,
 }
 
 impl Judge {
     pub(crate) fn new(authn: Authn, means: Rc<Means>) -> Self {
-        Self { authn: RefCell::new(authn), means, news: Cell::new(0) }
+        Self { authn: RefCell::new(authn), means, keys_news: Cell::new(0) }
     }
 
     /// The machine, as it is now.
@@ -67,13 +67,9 @@ impl Judge {
                     (pending, Outcome::Signature(self.means.signatures.verify(&job).await))
                 }
                 Step::Await(awaited, pending) => {
-                    let now = web::now();
-                    if !is_overdue(since, now) {
-                        started.extend(self.call_due(awaited, now, context));
-                        if self.wait(std::mem::take(&mut started)).await.is_ok() {
-                            step = begin(&mut self.authn.borrow_mut(), web::now());
-                            continue;
-                        }
+                    if self.wait(awaited, since, std::mem::take(&mut started), context).await {
+                        step = begin(&mut self.authn.borrow_mut(), web::now());
+                        continue;
                     }
                     (pending, Outcome::Unavailable)
                 }
@@ -88,17 +84,39 @@ impl Judge {
         }
     }
 
-    /// Waits for calls of this request, or else for those of others to bring news.
-    ///
-    /// # Errors
-    /// If the platform cannot wait.
-    async fn wait(&self, started: Vec<Promise>) -> Result<(), JsValue> {
-        let seen = self.news.get();
-        for promise in started {
-            // Its outcome is with the machine that wanted it.
-            let _ = JsFuture::from(promise).await;
+    /// Waits for news of what a request depends on, by calls of its own or of others. No news in time, or from a platform that cannot wait, is
+    /// `false`. Only with news is a request judged again: many may wait, and each costs what a new one does.
+    async fn wait(
+        self: &Rc<Self>,
+        awaited: Awaited,
+        since: UnixTime,
+        mut started: Vec<Promise>,
+        context: &Context,
+    ) -> bool {
+        let seen = self.keys_news.get();
+        loop {
+            let now = web::now();
+            if is_overdue(since, now) {
+                return false;
+            }
+            // Another call may have come due, or one of another request was lost with it.
+            started.extend(self.call_due(awaited, now, context));
+            if !started.is_empty() {
+                web::first(std::mem::take(&mut started), millis_left(since, now)).await;
+            } else if web::sleep(LOOK_AGAIN).await.is_err() {
+                return false;
+            }
+            let is_news = match awaited {
+                Awaited::Keys(_) => self.keys_news.get() != seen,
+                Awaited::Introspection(id, token) => {
+                    let mut authn = self.authn.borrow_mut();
+                    authn.introspection_mut(id).is_none_or(|machine| !machine.is_asked(web::now(), token))
+                }
+            };
+            if is_news {
+                return true;
+            }
         }
-        if self.news.get() == seen { web::sleep(LOOK_AGAIN).await } else { Ok(()) }
     }
 
     /// Starts the calls that are due, of the kind that a request waits for.
@@ -188,7 +206,7 @@ impl Judge {
     }
 
     fn count_keys(&self, id: ProviderId, from: KeysFrom) {
-        self.news.set(self.news.get().wrapping_add(1));
+        self.keys_news.set(self.keys_news.get().wrapping_add(1));
         self.means.metrics.count(Event::Keys(id, from));
     }
 
@@ -208,13 +226,18 @@ impl Judge {
             }
             IntrospectionUpdate::Active | IntrospectionUpdate::Inactive => true,
         };
-        self.news.set(self.news.get().wrapping_add(1));
         self.means.metrics.count(Event::Introspected(id, is_answered));
     }
 
     fn provider_name(&self, id: ProviderId) -> String {
         self.authn.borrow().policy().provider(id).map_or_else(String::new, |provider| provider.name.clone())
     }
+}
+
+/// How many milliseconds a request that waits has left.
+fn millis_left(since: UnixTime, now: UnixTime) -> u32 {
+    let left = MAX_WAIT.saturating_sub(now.saturating_since(since));
+    u32::try_from(left.as_millis()).unwrap_or(u32::MAX)
 }
 
 /// Starts something that the platform is to let end, although the request is answered before.

@@ -86,6 +86,14 @@ export function sleep(milliseconds) {
   return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }
 
+/** Waits until one of these settles, but no longer than so many milliseconds; before there is a request, when there are no timers, for as long as it takes. */
+export function first(promises, milliseconds) {
+  const settled = Promise.race(promises).catch(() => {});
+  let timer;
+  const late = new Promise((resolve) => (timer = setTimeout(resolve, milliseconds))).catch(() => settled);
+  return Promise.race([settled, late]).finally(() => clearTimeout(timer));
+}
+
 /**
  * Makes a call. Resolves to its answer, or to nothing if there is none in time. Of the body no more than `limit` bytes are read. A context may
  * have a `call` that answers instead of the network.

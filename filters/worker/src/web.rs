@@ -65,6 +65,9 @@ extern "C" {
     #[wasm_bindgen(js_name = sleep)]
     fn sleep_promise(milliseconds: u32) -> Promise;
 
+    #[wasm_bindgen(js_name = first)]
+    fn first_promise(promises: Vec<Promise>, milliseconds: u32) -> Promise;
+
     #[wasm_bindgen(js_name = call)]
     fn call_promise(
         context: &Context,
@@ -169,6 +172,12 @@ pub(crate) fn number(instant: UnixTime) -> f64 {
 /// If the platform has no timer, as Cloudflare where there is no request.
 pub(crate) async fn sleep(milliseconds: u32) -> Result<(), JsValue> {
     JsFuture::from(sleep_promise(milliseconds)).await.map(drop)
+}
+
+/// Waits until one of these promises settles, which may fail, but no longer than so many milliseconds.
+pub(crate) async fn first(promises: Vec<Promise>, milliseconds: u32) {
+    // It never fails.
+    let _ = JsFuture::from(first_promise(promises, milliseconds)).await;
 }
 
 /// What a promise resolves to.

@@ -6,8 +6,8 @@ use crate::opaque::{asked, by_secret, control, opaque_token};
 use crate::support::{Provider, code, document, eventually, with};
 use anyhow::{Context, Result, ensure};
 use doorward_testbed::{
-    Answer, Issuer, Platform, Request, Upstream, WorkerBindings, WorkerRuntime, folder, run, send,
-    worker_section,
+    Answer, Issuer, Platform, Request, ScimGateway, Upstream, WorkerBindings, WorkerRuntime, folder, run,
+    send, worker_section,
 };
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -96,6 +96,30 @@ fn outage_at_the_start_is_503_until_it_ends() {
 }
 
 #[test]
+fn a_request_waits_for_keys_no_longer_than_is_said() {
+    run(async {
+        let (upstream, issuer) = (Upstream::start().await?, Issuer::start().await?);
+        issuer.delay(Duration::from_secs(25));
+        let document = edge(remote(&issuer, json!({ "timeout": "30s" })), &upstream);
+        let mut requests = JoinSet::new();
+        for platform in Platform::ALL {
+            let worker = WorkerRuntime::start(platform, &document).await?;
+            let request = Request::get("/").bearer(&issuer.mint(&json!({}))?);
+            requests.spawn(async move { (platform, send(worker.addr(), &request).await, worker) });
+        }
+        while let Some(answered) = requests.join_next().await {
+            let (platform, response, worker) = answered?;
+            let response = response?;
+            let found = (response.status, code(&response));
+            let place = || format!("on {}\n{}", platform.name(), worker.log());
+            ensure!(found == (503, "keys_unavailable".into()), "{found:?} {}", place());
+        }
+        Ok(())
+    })
+    .unwrap();
+}
+
+#[test]
 fn sixty_four_requests_at_the_start_make_one_fetch() {
     run(async {
         let upstream = Upstream::start().await?;
@@ -113,6 +137,41 @@ fn sixty_four_requests_at_the_start_make_one_fetch() {
                 ensure!(response.status == 200, "{response:?} on {}\n{}", platform.name(), worker.log());
             }
             ensure!(issuer.jwks_fetches() == 1, "{} fetches on {}", issuer.jwks_fetches(), platform.name());
+        }
+        Ok(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_request_that_waits_is_judged_again_only_when_there_is_news() {
+    run(async {
+        let upstream = Upstream::start().await?;
+        let page_token = "page";
+        for platform in Platform::ALL {
+            let issuer = Issuer::start().await?;
+            // As long as some fifty looks take.
+            issuer.delay(Duration::from_millis(500));
+            let mut document = edge(remote(&issuer, json!({})), &upstream);
+            document["worker"]["metrics"] =
+                json!({ "path": "/metrics", "sha256": ScimGateway::sha256(page_token) });
+            let worker = WorkerRuntime::start(platform, &document).await?;
+            let (addr, mut requests) = (worker.addr(), JoinSet::new());
+            for _ in 0..4 {
+                let request = Request::get("/").bearer(&issuer.mint(&json!({}))?);
+                requests.spawn(async move { send(addr, &request).await });
+            }
+            while let Some(response) = requests.join_next().await {
+                let response = response??;
+                ensure!(response.status == 200, "{response:?} on {}\n{}", platform.name(), worker.log());
+            }
+            let page = send(worker.addr(), &Request::get("/metrics").bearer(page_token)).await?.text();
+            let misses = page
+                .lines()
+                .find_map(|line| line.strip_prefix(r#"doorward_worker_token_cache_total{outcome="miss"} "#));
+            let misses: u64 = misses.with_context(|| page.clone())?.parse()?;
+            // At its start, and when the keys are there.
+            ensure!(misses <= 8, "{}: four requests were judged {misses} times", platform.name());
         }
         Ok(())
     })
