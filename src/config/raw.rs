@@ -69,7 +69,7 @@ pub(super) struct Provider {
     pub(super) algorithms: Option<Vec<String>>,
     /// Where the keys are.
     pub(super) jwks: Option<Jwks>,
-    /// Where to ask about opaque tokens (RFC 7662). Then `algorithms`, `token_types` and `danger_no_expiry` have no meaning.
+    /// Where to ask about opaque tokens (RFC 7662). Then `algorithms`, `token_types`, `danger_no_expiry` and a template as `issuer` are faults.
     pub(super) introspection: Option<Introspection>,
     /// Values of which the header's `typ` must be one; a token without `typ` counts as `JWT`. Default: `[JWT, at+jwt]`.
     #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
@@ -173,7 +173,7 @@ pub(super) struct Dpop {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct DpopNonce {
-    /// A nonce is good for this long, and at most for twice as long, `10s` to `24h`. Default: `5m`.
+    /// A nonce is good for this long, and for less than twice as long, `10s` to `24h`. Default: `5m`.
     #[cfg_attr(feature = "schema", schemars(schema_with = "super::schema::duration"))]
     pub(super) lifetime: Option<String>,
     /// 32 bytes in base64url, the same for every proxy that serves the same clients. Default: made up by each proxy.

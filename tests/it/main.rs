@@ -9,6 +9,7 @@
 //! | `hostile_keys` | keys and signatures from the network that are none |
 //! | `keys` | test keys, which sign tokens |
 //! | `layering` | who may import whom, and what the core rests on |
+//! | `links` | links between the documents |
 //! | `mapping` | a SCIM tenant's attributes under other names |
 //! | `opaque` | tokens that their provider is asked about |
 //! | `repeated` | a token that comes again |
@@ -42,6 +43,7 @@ mod host;
 mod hostile_keys;
 mod keys;
 mod layering;
+mod links;
 mod mapping;
 mod opaque;
 mod repeated;

@@ -11,7 +11,7 @@ Every request that is denied gets one of these codes: in the `code` of the probl
 logs and in metrics. This table is made from the code by `cargo test --test it`, which fails when the two differ; `DOORWARD_BLESS=1` \
 rewrites it.
 
-- Challenge error: the `error` of `WWW-Authenticate: Bearer` (RFC 6750 section 3.1). A dash: the response names no error; only \
+- Challenge error: the `error` of `WWW-Authenticate`, of the scheme `Bearer` (RFC 6750 section 3.1) or `DPoP` (RFC 9449 section 7.1). A dash: the response names no error; only \
 `token_missing` then has a challenge at all.
 - Blame: who has to act.
 

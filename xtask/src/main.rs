@@ -43,7 +43,7 @@ enum Task {
         #[arg(long)]
         tests: bool,
     },
-    /// Build the filters and the native binary into dist/.
+    /// Build the filters, the edge workers and the native binary into dist/.
     Build,
     /// Build the filters and write each as an OCI image, for Istio and other control planes that pull from a registry.
     Package {
@@ -51,7 +51,7 @@ enum Task {
         #[arg(long, value_name = "FOLDER")]
         output: Option<PathBuf>,
     },
-    /// Run the filter in Envoy between an issuer and an upstream, and show what it does to requests.
+    /// Run the filters in Envoy, and show what happens to requests and to SCIM calls.
     Demo {
         /// Exit after the table; a row that is not as it should be is an error.
         #[arg(long)]

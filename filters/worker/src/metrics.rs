@@ -1,18 +1,6 @@
 //! What operators count, for one isolate: as text for Prometheus, and as data points where the platform takes them.
-//!
-//! | metric | kind | counts |
-//! |---|---|---|
-//! | `doorward_worker_decisions_total` | counter | decisions, by `outcome` (`allowed`, `denied`, `reported`), `provider` and `code` |
-//! | `doorward_worker_key_fetches_total` | counter | key fetches, by `provider` and `outcome` (`fetched`, `kept`, `failed`) |
-//! | `doorward_worker_key_age_seconds`, `doorward_worker_keys` | gauge | age and number of the keys in force, by `provider` |
-//! | `doorward_worker_introspections_total` | counter | calls about opaque tokens, by `provider` and `outcome` (`answered`, `failed`) |
-//! | `doorward_worker_token_cache_total` | counter | requests whose token was judged before (`hit`), others (`miss`), and tokens that made room (`evicted`) |
-//! | `doorward_worker_token_cache_entries`, `doorward_worker_token_cache_bytes` | gauge | what the cache holds |
-//! | `doorward_worker_scim_calls_total` | counter | SCIM calls, by `tenant`, `operation` and `outcome`, as in audit lines |
-//! | `doorward_worker_scim_refused_total` | counter | SCIM calls that were answered here, by `tenant` and `code` |
-//!
-//! `provider` is whose token it was, and `-` where there was none or it was not known; `tenant` likewise. The tokens of SCIM calls are judged
-//! by a machine of their own: where there are two, caches are added up, and of keys the newest are shown.
+//! What is on the page is in `docs/worker.md`. The tokens of SCIM calls are judged by a machine of their own: where there are two, caches are
+//! added up, and of keys the newest are shown.
 
 use crate::scim::Scim;
 use crate::web;

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(extend("required" = ["tenants"])))]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct Scim {
-    /// What clients call a tenant's service, `{tenant}` for its name: `https://scim.example.com/tenants/{tenant}/scim/v2`. For tenants
+    /// What clients call a tenant's service, `{tenant}` for its id: `https://scim.example.com/tenants/{tenant}/scim/v2`. For tenants
     /// that have none of their own.
     #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub(in crate::config) base_url: Option<String>,
