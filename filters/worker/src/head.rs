@@ -9,8 +9,8 @@ pub(crate) struct Received {
 }
 
 impl Received {
-    /// Takes the text.
-    pub(crate) fn new(text: String) -> Self {
+    /// Takes the text, in UTF-8.
+    pub(crate) fn new(text: Vec<u8>) -> Self {
         Self { text: bytes(text) }
     }
 
@@ -56,13 +56,13 @@ impl<'u> Url<'u> {
 }
 
 /// Header fields are bytes, and the web platform shows each as a character (Infra Standard, isomorphic decoding).
-fn bytes(text: String) -> Vec<u8> {
+fn bytes(text: Vec<u8>) -> Vec<u8> {
     if text.is_ascii() {
-        return text.into_bytes();
+        return text;
     }
     // A character beyond a byte is of no header field: it stays what it is in UTF-8, for the core to refuse.
     let mut bytes = Vec::with_capacity(text.len());
-    for character in text.chars() {
+    for character in String::from_utf8_lossy(&text).chars() {
         match u8::try_from(u32::from(character)) {
             Ok(byte) => bytes.push(byte),
             Err(_) => bytes.extend(character.encode_utf8(&mut [0; 4]).as_bytes()),

@@ -14,14 +14,21 @@ export function only(promise) {
   return promise.then(([value]) => value);
 }
 
-/** The head of a request: method, URL, then names and values of fields, a line each. */
-export function head(request) {
-  return lines(`${request.method}\n${request.url}`, request.headers);
+const encoder = new TextEncoder();
+
+/**
+ * Writes the head of a request, in UTF-8: method, URL, then names and values of fields, a line each. How many bytes that takes; more than there is
+ * room for, if it was not written as a whole.
+ */
+export function head(request, room) {
+  const text = lines(`${request.method}\n${request.url}`, request.headers);
+  const { read, written } = encoder.encodeInto(text, room);
+  return read === text.length ? written : text.length * 3;
 }
 
 function lines(start, headers) {
   let text = start;
-  for (const [name, value] of headers) text += `\n${name}\n${value}`;
+  headers.forEach((value, name) => (text += `\n${name}\n${value}`));
   return text;
 }
 
@@ -65,9 +72,12 @@ export function send(request, binding, context) {
   const sent =
     binding === undefined && context.send !== undefined
       ? context.send(request)
-      : (binding ?? globalThis).fetch(request, { redirect: "manual" });
+      : (binding ?? globalThis).fetch(request, request.redirect === "manual" ? undefined : MANUAL);
   return sent.catch(unreachable);
 }
+
+// On Cloudflare requests come so, and options that say it again would be taken apart for each.
+const MANUAL = { redirect: "manual" };
 
 const BAD_GATEWAY = JSON.stringify({ type: "about:blank", title: "The origin could not be reached", status: 502 });
 

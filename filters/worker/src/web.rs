@@ -40,8 +40,8 @@ extern "C" {
     /// What is in the array that a promise resolves to.
     pub(crate) fn only(promise: &Promise) -> Promise;
 
-    /// The head of a request.
-    pub(crate) fn head(request: &JsValue) -> String;
+    #[wasm_bindgen(js_name = head)]
+    fn write_head(request: &JsValue, room: &mut [u8]) -> usize;
 
     /// SHA-256 of the client's certificate, in hexadecimal.
     fn certificate(request: &JsValue) -> Option<String>;
@@ -147,6 +147,21 @@ pub(crate) fn now() -> UnixTime {
     #[expect(clippy::cast_possible_truncation, reason = "such a conversion saturates")]
     let milliseconds = js_sys::Date::now() as i64;
     UnixTime::from_millis(milliseconds)
+}
+
+/// Room for the head of most requests, in bytes.
+const HEAD: usize = 4096;
+
+/// The head of a request, in UTF-8. Written into memory by the platform's encoder: what wasm-bindgen does for texts takes a step for each character.
+pub(crate) fn head(request: &JsValue) -> Vec<u8> {
+    let mut head = vec![0; HEAD];
+    let mut size = write_head(request, &mut head);
+    if size > head.len() {
+        head.resize(size, 0);
+        size = write_head(request, &mut head);
+    }
+    head.truncate(size);
+    head
 }
 
 /// Fields as `web.js` takes them: names and values, a line each.
