@@ -1,15 +1,18 @@
 //! `doorward convert`: the configuration of another filter as ours, and a list of what does not mean the same.
 //!
-//! Nothing is dropped in silence, and a rule that is left out denies: what comes after it lets nobody through without a
-//! token. Rules that are for other requests than before (prefixes end on segment borders) are listed as such.
+//! Nothing is dropped in silence, and what is not understood denies: a rule that is left out leaves its requests to none that
+//! asks for less, and of a provider that is not understood no token counts. Rules that are for other requests than before
+//! (prefixes end on segment borders) are listed as such.
 
 mod document;
 mod envoy;
 mod istio;
 mod node;
 mod note;
+mod ours;
 mod place;
 mod provider;
+mod rules;
 
 use crate::file;
 use document::Document;
@@ -20,7 +23,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// The input could not be read.
+/// The input could not be read, or is nothing to convert.
 const FAULT: u8 = 2;
 /// Something was not converted.
 const INCOMPLETE: u8 = 3;
@@ -28,7 +31,7 @@ const INCOMPLETE: u8 = 3;
 const PLACEHOLDER: &str = "REPLACE_ME";
 
 /// Prints the document. Exits with 0 if everything was converted, with 3 if something is listed as not converted, with 2
-/// if the input could not be read.
+/// if the input could not be read or is a document already.
 #[derive(clap::Args)]
 pub(crate) struct Convert {
     /// YAML or JSON: an Envoy bootstrap, its `jwt_authn` filter alone, or Istio's RequestAuthentication and
@@ -72,6 +75,11 @@ impl Convert {
         let text = fs::read_to_string(&self.file).map_err(|error| file::FileError::Io(error).to_string())?;
         let documents: Vec<Value> =
             serde_saphyr::from_multiple(&text).map_err(|error| format!("expected YAML or JSON: {error}"))?;
+        if documents.iter().any(ours::is_ours) {
+            return Err(
+                "is a Doorward document already: expected Envoy's or Istio's configuration".to_owned()
+            );
+        }
         let is_istio = match self.from {
             Some(source) => matches!(source, Source::Istio),
             None => documents.iter().any(|document| document.get("kind").is_some()),

@@ -258,6 +258,40 @@ fn keys_that_cannot_be_had_are_the_issuers_fault() {
     assert!(printed.contains("503 keys_unavailable"), "{printed}");
 }
 
+#[test]
+fn what_convert_does_not_understand_admits_nobody() {
+    let bench = Bench::new("converted");
+    let now = NOW.to_string();
+    let provider = |name: &str, value: Value| {
+        let mut provider = json!({
+            "issuer": "https://login.example.com/", "audiences": ["api"],
+            "local_jwks": {"inline_string": bench.jwks()},
+        });
+        provider[name] = value;
+        provider
+    };
+    let convert = |provider: Value| {
+        let filter = json!({"providers": {"corp": provider}, "rules": [
+            {"match": {"path": "/lost"}, "requires": {"provider": "corp"}},
+            {"match": {"prefix": "/"}, "requires": {"provider_name": "corp"}},
+        ]});
+        let file = bench.file("envoy.json", &filter.to_string());
+        let run = Command::new(env!("CARGO_BIN_EXE_doorward")).args(["convert", &file]).output().unwrap();
+        bench.file("converted.yaml", &String::from_utf8(run.stdout).unwrap())
+    };
+    let check = |document: &str, path: &str, expected: (i32, &str)| {
+        let token = bench.token(&json!({}));
+        let (code, printed, _) = explain(&[document, "--token", &token, "--path", path, "--now", &now]);
+        assert_eq!(code, expected.0, "{path}: {printed}");
+        assert!(printed.contains(expected.1), "{path}: {printed}");
+    };
+    let document = convert(provider("forward", json!(true)));
+    check(&document, "/lost", (1, "403 claim_not_allowed"));
+    check(&document, "/x", (0, "decision    allowed"));
+    let document = convert(provider("subjects", json!({"exact": "bob"})));
+    check(&document, "/x", (1, "401 audience_not_allowed"));
+}
+
 /// Answers every request on a free port of loopback with this JSON; the address.
 fn serve(body: String) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -161,17 +161,6 @@ impl Rule {
 }
 
 impl Require {
-    /// Whether a part of it is met without a token.
-    pub(super) fn allows_missing(&self) -> bool {
-        self.allow_missing || self.all.iter().flatten().any(Self::allows_missing)
-    }
-
-    /// Makes every part need a token.
-    pub(super) fn forbid_missing(&mut self) {
-        self.allow_missing = false;
-        self.all.iter_mut().flatten().for_each(Self::forbid_missing);
-    }
-
     pub(super) fn provider(name: &str) -> Self {
         Self { provider: Some(name.to_owned()), ..Self::default() }
     }

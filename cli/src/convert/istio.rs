@@ -1,14 +1,15 @@
 //! Istio's RequestAuthentication and AuthorizationPolicy (`security.istio.io/v1`).
 //!
 //! Without a policy that allows, Istio lets requests without token through and refuses bad tokens; with one, what no rule
-//! allows is denied, as here. Istio's rules are a union, ours are tried in order: those that need no token come first.
+//! allows is denied, as here. Istio's rules are a union, ours are tried in order: those that need no token come first. So a rule
+//! that is left out allows less; but a policy that denies and is left out takes with it what it could be about.
 
 use super::document::{
     Condition, Discovery, Document, Jwks, Match, PathMatch, Provider, Require, Rule, Test,
 };
-use super::envoy::is_method;
 use super::node::Node;
 use super::note::Notes;
+use super::rules::is_method;
 use super::{PLACEHOLDER, place, provider};
 use doorward::policy::HostPattern;
 use serde_json::Value;
@@ -20,34 +21,43 @@ const MAX_ALTERNATIVES: usize = 16;
 pub(super) fn convert(inputs: Vec<Value>, notes: &mut Notes) -> Result<Document, String> {
     let mut document = Document::default();
     let (mut policies, mut is_istio) = (Vec::new(), false);
+    let mut missed = Missed::Nothing;
     for (index, input) in inputs.into_iter().enumerate().filter(|(_, input)| !input.is_null()) {
         let kind = input.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
         let name = input.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned();
         let path = if kind.is_empty() { format!("[{index}]") } else { format!("{kind} {name}") };
-        let Some(mut node) = Node::new(&path, input, notes) else { continue };
-        match kind.as_str() {
-            "RequestAuthentication" => {
-                is_istio = true;
-                if let Some(spec) = spec(&mut node, notes) {
-                    authentication(&name, spec, &mut document, notes);
+        // A list of resources can hold some of Istio's.
+        let is_other = kind == "PeerAuthentication"
+            || input.get("apiVersion").is_some() && !input.to_string().contains("security.istio.io/");
+        let (_, is_understood) = notes.watch(|notes| {
+            let Some(mut node) = Node::new(&path, input, notes) else { return };
+            match kind.as_str() {
+                "RequestAuthentication" => {
+                    is_istio = true;
+                    if let Some(spec) = spec(&mut node, notes) {
+                        authentication(&name, spec, &mut document, notes);
+                    }
+                    node.finish(notes);
+                }
+                "AuthorizationPolicy" => {
+                    is_istio = true;
+                    policies.extend(spec(&mut node, notes));
+                    node.finish(notes);
+                }
+                _ => {
+                    let why = "is neither a RequestAuthentication nor an AuthorizationPolicy";
+                    if is_other { notes.left_out(&path, why) } else { notes.not_converted(&path, why) }
                 }
             }
-            "AuthorizationPolicy" => {
-                is_istio = true;
-                policies.extend(spec(&mut node, notes));
-            }
-            _ => {
-                notes.not_converted(&path, "is neither a RequestAuthentication nor an AuthorizationPolicy");
-                continue;
-            }
+        });
+        if !is_understood {
+            missed = missed.max(if kind == "RequestAuthentication" { Missed::Open } else { Missed::Any });
         }
-        node.finish(notes);
     }
     if !is_istio {
         return Err("expected a RequestAuthentication or an AuthorizationPolicy, but found none".to_owned());
     }
-    let mut converter =
-        Converter { providers: Vec::new(), open: Vec::new(), closed: Vec::new(), denies: false };
+    let mut converter = Converter { providers: Vec::new(), open: Vec::new(), closed: Vec::new(), missed };
     converter.providers = document.providers.iter().map(|(n, p)| (n.clone(), p.clone())).collect();
     let mut allows = false;
     for policy in policies {
@@ -60,7 +70,10 @@ pub(super) fn convert(inputs: Vec<Value>, notes: &mut Notes) -> Result<Document,
 /// The `spec`; where it applies is where our document is loaded.
 fn spec(node: &mut Node, notes: &mut Notes) -> Option<Node> {
     node.ignore(&["apiVersion", "kind", "metadata", "status"]);
-    let mut spec = node.object("spec", notes)?;
+    let Some(mut spec) = node.object("spec", notes) else {
+        notes.not_converted(&node.at("spec"), "expected what is to be converted");
+        return None;
+    };
     for name in ["selector", "targetRef", "targetRefs"] {
         if spec.take(name).is_some() {
             notes.differs(&spec.at(name), "the document applies where it is loaded");
@@ -72,27 +85,34 @@ fn spec(node: &mut Node, notes: &mut Notes) -> Option<Node> {
 fn authentication(name: &str, mut spec: Node, document: &mut Document, notes: &mut Notes) {
     let rules = spec.objects("jwtRules", notes);
     let several = rules.len() > 1;
-    for (index, mut node) in rules.into_iter().enumerate() {
+    for (index, node) in rules.into_iter().enumerate() {
         let base = if name.is_empty() { "provider" } else { name };
         let mut name = if several { format!("{base}-{index}") } else { base.to_owned() };
         while document.providers.contains_key(&name) {
             name.push_str("-2");
         }
-        let mut provider = provider::identity(&mut node, notes);
-        provider::note_expiry(&node.path, notes);
-        provider.jwks = Some(keys(&mut node, &provider, notes));
-        provider.from =
-            place::locations(&mut node, ["fromHeaders", "fromParams", "fromCookies"], "prefix", notes);
-        provider.forward_token = node.flag("forwardOriginalToken", notes);
-        let names = ["outputClaimToHeaders", "header", "claim"];
-        provider::claim_headers(document, &mut node, names, &name, notes);
-        if let Some(header) = node.string("outputPayloadToHeader", notes) {
-            provider::payload_header(document, &node.at("outputPayloadToHeader"), &header, notes);
-        }
-        node.finish(notes);
+        let path = node.path.clone();
+        let (mut provider, is_understood) = notes.watch(|notes| jwt_rule(&name, node, document, notes));
+        provider::settle(&mut provider, &path, is_understood, notes);
         document.providers.insert(name, provider);
     }
     spec.finish(notes);
+}
+
+fn jwt_rule(name: &str, mut node: Node, document: &mut Document, notes: &mut Notes) -> Provider {
+    let mut provider = provider::identity(&mut node, notes);
+    provider::note_expiry(&node.path, notes);
+    provider.jwks = Some(keys(&mut node, &provider, notes));
+    provider.from =
+        place::locations(&mut node, ["fromHeaders", "fromParams", "fromCookies"], "prefix", notes);
+    provider.forward_token = node.flag("forwardOriginalToken", notes);
+    let names = ["outputClaimToHeaders", "header", "claim"];
+    provider::claim_headers(document, &mut node, names, name, notes);
+    if let Some(header) = node.string("outputPayloadToHeader", notes) {
+        provider::payload_header(document, &node.at("outputPayloadToHeader"), &header, notes);
+    }
+    node.finish(notes);
+    provider
 }
 
 fn keys(node: &mut Node, provider: &Provider, notes: &mut Notes) -> Jwks {
@@ -122,68 +142,83 @@ fn keys(node: &mut Node, provider: &Provider, notes: &mut Notes) -> Jwks {
     })
 }
 
+/// What a part of the input could deny that was left out.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Missed {
+    Nothing,
+    /// Requests without a token.
+    Open,
+    /// Any request.
+    Any,
+}
+
 struct Converter {
     providers: Vec<(String, Provider)>,
     /// Rules that need no token.
     open: Vec<Match>,
     closed: Vec<Rule>,
-    /// Whether a policy that denies was left out.
-    denies: bool,
+    missed: Missed,
 }
 
 impl Converter {
     /// Whether the policy allows.
     fn policy(&mut self, mut policy: Node, notes: &mut Notes) -> bool {
-        let action = policy.string("action", notes).unwrap_or_else(|| "ALLOW".to_owned());
+        let ((action, rules), is_understood) = notes.watch(|notes| {
+            let action = policy.string("action", notes).unwrap_or_else(|| "ALLOW".to_owned());
+            (action, policy.items("rules", notes))
+        });
         if action != "ALLOW" {
             notes.not_converted(&policy.at("action"), format!("{action}: only ALLOW has a counterpart"));
-            self.denies |= action != "AUDIT";
+            self.missed = self.missed.max(match action.as_str() {
+                "AUDIT" => Missed::Nothing,
+                "DENY" if is_understood && rules.iter().all(|(_, rule)| is_for_missing(rule)) => Missed::Open,
+                _ => Missed::Any,
+            });
             return false;
         }
-        for rule in policy.objects("rules", notes) {
-            let path = rule.path.clone();
-            if self.rule(rule, notes).is_none() {
+        let path = policy.path.clone();
+        let (_, is_all) = notes.watch(|notes| policy.finish(notes));
+        if !is_understood || !is_all {
+            notes.not_converted(&path, "the policy is left out");
+            self.missed = Missed::Any;
+            return false;
+        }
+        for (path, rule) in rules {
+            let found = Node::new(&path, rule, notes).and_then(|rule| self.rule(rule, notes));
+            if found.is_none() {
                 notes.not_converted(&path, "the rule is left out");
             }
         }
-        policy.finish(notes);
         true
     }
 
     /// `None` if a condition has no counterpart: without it the rule would allow more.
     fn rule(&mut self, mut rule: Node, notes: &mut Notes) -> Option<()> {
-        let mut callers = Vec::new();
-        let from = rule.objects("from", notes);
-        let is_open = from.is_empty();
-        for mut from in from {
-            let mut source = from.object("source", notes)?;
-            let path = source.at("requestPrincipals");
-            let principals = source.strings("requestPrincipals", notes);
-            let is_plain = source.is_empty() && !principals.is_empty();
-            source.finish(notes);
-            from.finish(notes);
-            if !is_plain {
-                return None;
-            }
-            for principal in principals {
-                callers.extend(self.principal(&path, &principal, notes)?);
-            }
+        let ((callers, conditions, to, is_open), is_understood) = notes.watch(|notes| {
+            let [from, when, to] = ["from", "when", "to"].map(|name| rule.objects(name, notes));
+            rule.finish(notes);
+            let is_open = from.is_empty();
+            let callers: Option<Vec<_>> = from.into_iter().map(|from| self.callers(from, notes)).collect();
+            let conditions: Option<Vec<_>> = when.into_iter().map(|when| self.when(when, notes)).collect();
+            (callers, conditions, to, is_open)
+        });
+        if !is_understood {
+            return None;
         }
-        let mut conditions = Vec::new();
-        for when in rule.objects("when", notes) {
-            conditions.push(self.when(when, notes)?);
-        }
+        let (mut callers, conditions) = (callers?.concat(), conditions?);
         let mut matches = Vec::new();
-        let to = rule.objects("to", notes);
         if to.is_empty() {
             matches.push(Match::default());
         }
         for mut to in to {
-            let operation = to.object("operation", notes)?;
-            to.finish(notes);
+            let (operation, is_understood) = notes.watch(|notes| {
+                let operation = to.object("operation", notes);
+                to.finish(notes);
+                operation
+            });
+            let operation = operation.filter(|_| is_understood)?;
             matches.extend(operations(operation, notes).unwrap_or_default());
         }
-        rule.finish(notes);
         if is_open && conditions.is_empty() {
             self.open.extend(matches);
             return Some(());
@@ -194,6 +229,24 @@ impl Converter {
         let require = combine(callers, conditions)?;
         self.closed.extend(matches.into_iter().map(|matches| Rule::require(matches, require.clone())));
         Some(())
+    }
+
+    /// Whom a source is about.
+    fn callers(&self, mut from: Node, notes: &mut Notes) -> Option<Vec<Require>> {
+        let mut source = from.object("source", notes)?;
+        let path = source.at("requestPrincipals");
+        let principals = source.strings("requestPrincipals", notes);
+        let is_plain = source.is_empty() && !principals.is_empty();
+        source.finish(notes);
+        from.finish(notes);
+        if !is_plain {
+            return None;
+        }
+        let mut callers = Vec::new();
+        for principal in principals {
+            callers.extend(self.principal(&path, &principal, notes)?);
+        }
+        Some(callers)
     }
 
     fn anyone(&self) -> Vec<Require> {
@@ -275,22 +328,24 @@ impl Converter {
             None => Rule::anonymous(matches),
         };
         let mut rules = Vec::new();
-        if self.denies {
-            if !self.open.is_empty() || !allows {
-                notes.not_converted(
-                    "rules",
-                    "those that need no token are left out: a policy that denies was not converted",
-                );
-            }
-        } else if allows {
-            rules.extend(self.open.into_iter().map(open));
-        } else {
-            rules.push(open(Match::default()));
+        match self.missed {
+            Missed::Any => notes.not_converted(
+                "rules",
+                "all are left out: what was not converted could deny what they are for",
+            ),
+            Missed::Open if !self.open.is_empty() || !allows => notes.not_converted(
+                "rules",
+                "those that need no token are left out: what was not converted could deny what they are for",
+            ),
+            Missed::Open => {}
+            Missed::Nothing if allows => rules.extend(self.open.into_iter().map(open)),
+            Missed::Nothing => rules.push(open(Match::default())),
         }
-        if self.closed.len() > 1 {
+        let closed = if self.missed == Missed::Any { Vec::new() } else { self.closed };
+        if closed.len() > 1 {
             notes.differs("rules", "the first that matches decides; Istio allows what any of them allows");
         }
-        rules.extend(self.closed);
+        rules.extend(closed);
         if rules.is_empty() {
             // No rule at all would be a fault. This one admits nobody.
             let hosts = vec!["nobody.invalid".to_owned()];
@@ -302,6 +357,17 @@ impl Converter {
         }
         rules
     }
+}
+
+/// Whether a rule is about requests without a token alone: a `source` says so, and whatever else there is makes it fewer.
+fn is_for_missing(rule: &Value) -> bool {
+    let from = rule.get("from").and_then(Value::as_array);
+    let is_missing = |from: &Value| {
+        from.pointer("/source/notRequestPrincipals")
+            .and_then(Value::as_array)
+            .is_some_and(|all| all == &["*"])
+    };
+    from.is_some_and(|from| !from.is_empty() && from.iter().all(is_missing))
 }
 
 /// `request.auth.claims[a][b]`.
@@ -345,10 +411,11 @@ fn combine(callers: Vec<Require>, conditions: Vec<Vec<Require>>) -> Option<Requi
 fn operations(mut operation: Node, notes: &mut Notes) -> Option<Vec<Match>> {
     let (paths_at, hosts_at) = (operation.at("paths"), operation.at("hosts"));
     let methods_at = operation.at("methods");
-    let paths = operation.strings("paths", notes);
-    let (methods, hosts) = (operation.strings("methods", notes), operation.strings("hosts", notes));
-    let mut fine = operation.is_empty();
-    operation.finish(notes);
+    let ([paths, methods, hosts], mut fine) = notes.watch(|notes| {
+        let lists = ["paths", "methods", "hosts"].map(|name| operation.strings(name, notes));
+        operation.finish(notes);
+        lists
+    });
     let is_any = |values: &[String]| values.iter().any(|value| value == "*");
     let methods = if is_any(&methods) { Vec::new() } else { methods };
     let hosts = if is_any(&hosts) { Vec::new() } else { hosts };

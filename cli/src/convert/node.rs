@@ -3,6 +3,8 @@
 use super::note::Notes;
 use serde_json::{Map, Value};
 
+const NO_COUNTERPART: &str = "has no counterpart";
+
 /// An object, with its place in the input. End with [`Node::finish`].
 pub(super) struct Node {
     pub(super) path: String,
@@ -121,11 +123,20 @@ impl Node {
         }
     }
 
+    /// Notes members that limit nothing, and have no counterpart.
+    pub(super) fn leave_out(&mut self, names: &[&str], notes: &mut Notes) {
+        for name in names {
+            if self.take(name).is_some() {
+                notes.left_out(&self.at(name), NO_COUNTERPART);
+            }
+        }
+    }
+
     /// Notes every member that nobody took.
     pub(super) fn finish(self, notes: &mut Notes) {
         for (name, value) in &self.members {
             if !value.is_null() {
-                notes.not_converted(&self.at(name), "has no counterpart");
+                notes.not_converted(&self.at(name), NO_COUNTERPART);
             }
         }
     }

@@ -35,18 +35,36 @@ impl fmt::Display for Note {
 
 /// Remarks in the order in which they were made.
 #[derive(Default)]
-pub(super) struct Notes(Vec<Note>);
+pub(super) struct Notes {
+    notes: Vec<Note>,
+    /// How often something was not understood that could limit what is let through.
+    doubts: usize,
+}
 
 impl Notes {
     fn add(&mut self, kind: NoteKind, path: &str, text: impl Into<String>) {
         let note = Note { kind, path: path.to_owned(), text: text.into() };
-        if !self.0.contains(&note) {
-            self.0.push(note);
+        if !self.notes.contains(&note) {
+            self.notes.push(note);
         }
     }
 
+    /// Something that could limit what is let through: whatever it is part of must not be taken for understood.
     pub(super) fn not_converted(&mut self, path: &str, why: impl Into<String>) {
+        self.doubts = self.doubts.saturating_add(1);
+        self.left_out(path, why);
+    }
+
+    /// Something without which no more is let through.
+    pub(super) fn left_out(&mut self, path: &str, why: impl Into<String>) {
         self.add(NoteKind::NotConverted, path, why);
+    }
+
+    /// What `read` makes of its part of the input, and whether all of that was understood.
+    pub(super) fn watch<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> (T, bool) {
+        let before = self.doubts;
+        let found = read(self);
+        (found, self.doubts == before)
     }
 
     pub(super) fn differs(&mut self, path: &str, how: impl Into<String>) {
@@ -58,6 +76,6 @@ impl Notes {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Note> {
-        self.0.iter()
+        self.notes.iter()
     }
 }

@@ -8,16 +8,19 @@ use doorward::policy::{NormalPath, PathPattern};
 /// The places that the input names; empty for the default.
 pub(super) fn locations(node: &mut Node, names: [&str; 3], prefix: &str, notes: &mut Notes) -> Vec<Location> {
     let [headers, parameters, cookies] = names;
-    let mut places = Vec::new();
+    let (mut places, mut lost) = (Vec::new(), false);
     for mut header in node.objects(headers, notes) {
         let name = header.string("name", notes).unwrap_or_default().to_ascii_lowercase();
         let prefix = header.string(prefix, notes).unwrap_or_default();
         match scheme(&name, &prefix) {
             Some(scheme) if is_token(&name) => places.push(Location::Header { header: name, scheme }),
-            _ => notes.not_converted(
-                &header.path,
-                format!("a token after {prefix:?} in header {name:?}: only a scheme and a space can come before it"),
-            ),
+            _ => {
+                lost = true;
+                notes.left_out(
+                    &header.path,
+                    format!("a token after {prefix:?} in header {name:?}: only a scheme and a space can come before it"),
+                );
+            }
         }
         header.finish(notes);
     }
@@ -26,7 +29,8 @@ pub(super) fn locations(node: &mut Node, names: [&str; 3], prefix: &str, notes: 
         if is_token(&query) {
             places.push(Location::Query { query });
         } else {
-            notes.not_converted(&at, format!("{query:?} is not a plain name"));
+            lost = true;
+            notes.left_out(&at, format!("{query:?} is not a plain name"));
         }
     }
     let at = node.at(cookies);
@@ -34,10 +38,14 @@ pub(super) fn locations(node: &mut Node, names: [&str; 3], prefix: &str, notes: 
         if is_token(&cookie) {
             places.push(Location::Cookie { cookie });
         } else {
-            notes.not_converted(&at, format!("{cookie:?} is not a cookie's name"));
+            lost = true;
+            notes.left_out(&at, format!("{cookie:?} is not a cookie's name"));
         }
     }
-    if places.is_empty() {
+    if places.is_empty() && lost {
+        // Without any, tokens would be looked for where the input does not say.
+        notes.not_converted(&node.path, "there is no place left where a token can be");
+    } else if places.is_empty() {
         notes.differs(
             &node.path,
             "tokens in the query parameter access_token are not looked for; name it in `from` if you need it",
@@ -79,15 +87,21 @@ pub(super) fn prefix(at: &str, path: &str, notes: &mut Notes) -> Option<Option<P
     if path.is_empty() || path == "/" {
         return Some(None);
     }
-    if !is_plain(path) {
-        notes.not_converted(at, format!("{path:?} is no path, or has more than one reading"));
-        return None;
-    }
+    let found = segments(at, path, notes)?;
     match path.strip_suffix('/') {
         Some(parent) => notes.differs(at, format!("matches {parent:?} too")),
         None => notes.differs(at, format!("matches {path:?} and what is below it, not \"{path}x\"")),
     }
-    Some(Some(PathMatch::Prefix(path.to_owned())))
+    Some(Some(found))
+}
+
+/// This path and all below it.
+pub(super) fn segments(at: &str, path: &str, notes: &mut Notes) -> Option<PathMatch> {
+    if !is_plain(path) {
+        notes.not_converted(at, format!("{path:?} is no path, or has more than one reading"));
+        return None;
+    }
+    Some(PathMatch::Prefix(path.to_owned()))
 }
 
 /// A template of segments.

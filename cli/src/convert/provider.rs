@@ -10,7 +10,7 @@ use doorward::jose::{Jwk, KeyFamily, KeyOrigin};
 use doorward::oidc::Endpoint;
 use serde_json::{Value, json};
 
-/// `issuer` and `audiences`.
+/// `issuer` and `audiences`. End with [`settle`].
 pub(super) fn identity(node: &mut Node, notes: &mut Notes) -> Provider {
     let mut provider = Provider { issuer: node.string("issuer", notes), ..Provider::default() };
     let is_exact = |issuer: &String| !issuer.is_empty() && !issuer.contains(['{', '}']);
@@ -21,17 +21,26 @@ pub(super) fn identity(node: &mut Node, notes: &mut Notes) -> Provider {
         );
         provider.issuer = Some(PLACEHOLDER.to_owned());
     }
-    let audiences = node.strings("audiences", notes);
-    if audiences.is_empty() {
+    provider.audiences = Some(node.strings("audiences", notes)).filter(|audiences| !audiences.is_empty());
+    provider
+}
+
+/// Whose tokens count, now that all of the provider was read. What was not understood may be what limits that.
+pub(super) fn settle(provider: &mut Provider, path: &str, is_understood: bool, notes: &mut Notes) {
+    let path = format!("{path}.audiences");
+    if !is_understood {
+        notes.add_to_do(
+            &path,
+            format!("no token counts until what was not converted is settled: {PLACEHOLDER}"),
+        );
+        provider.audiences = Some(vec![PLACEHOLDER.to_owned()]);
+    } else if provider.audiences.is_none() {
         notes.differs(
-            &node.at("audiences"),
+            &path,
             "there are none, so danger_any_audience is set: tokens for other services are accepted; name yours instead",
         );
         provider.danger_any_audience = true;
-    } else {
-        provider.audiences = Some(audiences);
     }
-    provider
 }
 
 /// Tokens without `exp`.
@@ -44,7 +53,7 @@ pub(super) fn remote(path: &str, uri: &str, cluster: Option<String>, notes: &mut
     let endpoint = match Endpoint::parse(uri, "") {
         Ok(endpoint) => endpoint,
         Err(error) => {
-            notes.not_converted(path, error.to_string());
+            notes.left_out(path, error.to_string());
             return None;
         }
     };
@@ -68,20 +77,17 @@ pub(super) fn inline(path: &str, text: &str, notes: &mut Notes) -> Option<Jwks> 
     let Some(Value::Array(keys)) =
         serde_json::from_str::<Value>(text).ok().and_then(|mut set| set.get_mut("keys").map(Value::take))
     else {
-        notes.not_converted(path, "expected a JWK Set");
+        notes.left_out(path, "expected a JWK Set");
         return None;
     };
     let mut kept = Vec::new();
     for (index, key) in keys.into_iter().enumerate() {
         match Jwk::from_json(&key, KeyOrigin::Inline) {
             Ok(usable) if usable.family() == KeyFamily::Oct => {
-                notes.not_converted(
-                    path,
-                    format!("keys[{index}]: a shared secret needs its HS* in `algorithms`"),
-                );
+                notes.left_out(path, format!("keys[{index}]: a shared secret needs its HS* in `algorithms`"));
             }
             Ok(_) => kept.push(key),
-            Err(reason) => notes.not_converted(path, format!("keys[{index}]: {reason}")),
+            Err(reason) => notes.left_out(path, format!("keys[{index}]: {reason}")),
         }
     }
     if kept.is_empty() { None } else { Some(Jwks::Inline(json!({ "keys": kept }))) }
@@ -113,9 +119,16 @@ pub(super) fn identity_header(
         return;
     }
     match fault_of(&header.header, document) {
-        Some(fault) => notes.not_converted(path, fault),
+        Some(fault) => notes.left_out(path, fault),
         None => document.identity_headers.push(header),
     }
+}
+
+/// A header whose value could not be converted: it is never set, and clients cannot send it.
+fn reserve(document: &mut Document, path: &str, name: &str, notes: &mut Notes) {
+    let header =
+        IdentityHeader { header: name.to_owned(), claim: vec![PLACEHOLDER.to_owned()], provider: None };
+    identity_header(document, path, header, notes);
 }
 
 /// Sets the header for the payload.
@@ -123,10 +136,11 @@ pub(super) fn payload_header(document: &mut Document, path: &str, name: &str, no
     match &document.payload_header {
         Some(other) if other.eq_ignore_ascii_case(name) => {}
         Some(other) => {
-            notes.not_converted(path, format!("there is one such header for all providers: {other}"));
+            notes.left_out(path, format!("there is one such header for all providers: {other}"));
+            reserve(document, path, &name.to_ascii_lowercase(), notes);
         }
         None => match fault_of(name, document) {
-            Some(fault) => notes.not_converted(path, fault),
+            Some(fault) => notes.left_out(path, fault),
             None => document.payload_header = Some(name.to_owned()),
         },
     }
@@ -158,19 +172,21 @@ pub(super) fn claim_headers(
     let [list, header_name, claim_name] = names;
     for mut item in node.objects(list, notes) {
         let (header, claim) = (item.string(header_name, notes), item.string(claim_name, notes));
-        if let (Some(header), Some(claim)) = (header, claim.filter(|claim| !claim.is_empty())) {
-            let header = IdentityHeader {
-                header: header.to_ascii_lowercase(),
-                claim: claim_path(&claim),
-                provider: Some(provider.to_owned()),
-            };
-            if place::is_token(&header.header) {
-                identity_header(document, &item.path, header, notes);
-            } else {
-                notes.not_converted(&item.path, "expected a header name");
+        let header = header.map(|header| header.to_ascii_lowercase());
+        match (header, claim.filter(|claim| !claim.is_empty())) {
+            (Some(header), _) if !place::is_token(&header) => {
+                notes.left_out(&item.path, "expected a header name");
             }
-        } else {
-            notes.not_converted(&item.path, "expected a header and a claim");
+            (Some(header), Some(claim)) => {
+                let (claim, provider) = (claim_path(&claim), Some(provider.to_owned()));
+                identity_header(document, &item.path, IdentityHeader { header, claim, provider }, notes);
+            }
+            (header, _) => {
+                notes.not_converted(&item.path, "expected a header and a claim");
+                if let Some(header) = header {
+                    reserve(document, &item.path, &header, notes);
+                }
+            }
         }
         item.finish(notes);
     }
@@ -185,8 +201,11 @@ pub(super) fn duration_member(
 ) -> Option<String> {
     let text = match node.take(name)? {
         Value::String(text) => text,
-        Value::Object(parts) if parts.keys().all(|part| part == "seconds") => {
-            format!("{}s", parts.get("seconds").and_then(Value::as_u64)?)
+        Value::Object(parts)
+            if parts.keys().all(|part| part == "seconds")
+                && parts.get("seconds").is_some_and(Value::is_u64) =>
+        {
+            format!("{}s", parts.get("seconds").and_then(Value::as_u64).unwrap_or_default())
         }
         other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
             other.to_string()
