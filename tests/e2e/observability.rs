@@ -572,6 +572,35 @@ fn expect_said(subject: &Subject) {
     }
 }
 
+#[test]
+fn every_denial_by_5xx_of_jwt_authn_is_in_an_alert_and_in_the_panels_for_it() {
+    let codes: BTreeSet<_> =
+        Denial::ALL.iter().filter(|denial| denial.status() >= 500).map(|denial| denial.code()).collect();
+    assert!(codes.len() >= 4, "{codes:?}");
+    let dashboard = JWT_AUTHN.dashboard();
+    let (readme, mut seen) = (JWT_AUTHN.panels(), 0);
+    for panel in
+        panels(&dashboard).into_iter().filter(|panel| text(panel, "title").contains("the client's fault"))
+    {
+        seen += 1;
+        for target in items(panel, "/targets") {
+            let list = between(text(target, "expr"), "doorward_code=~\"", "\"");
+            let found: BTreeSet<_> = list.iter().flat_map(|list| list.split('|')).collect();
+            assert_eq!(found, codes, "{}", text(panel, "title"));
+        }
+        for code in &codes {
+            assert!(text(panel, "description").contains(code), "{}: {code}", text(panel, "title"));
+        }
+    }
+    assert_eq!(seen, 2);
+    let file = yaml(JWT_AUTHN.rules);
+    let alerted: Vec<_> = rules(&file).iter().map(|rule| text(rule, "expr")).collect();
+    for code in &codes {
+        assert!(alerted.iter().any(|alert| alert.contains(code)), "no alert has {code}");
+        assert!(readme.contains(&format!("`{code}`")), "README.md does not speak of {code}");
+    }
+}
+
 /// Alertmanager takes what is the same for one; of the same name and not the same, one would be explained by the other's words.
 #[test]
 fn an_alert_that_is_in_two_files_is_the_same() {
