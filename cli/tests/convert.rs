@@ -125,6 +125,16 @@ fn envoys_providers_become_ours() {
         &["not converted: providers.a.clock_skew_seconds: expected at most 600 seconds"],
     );
     of(
+        json!({"remote_jwks": null, "local_jwks": {"filename": "keys.json"}}),
+        "audiences",
+        json!(["api"]),
+        3,
+        &[
+            "not converted: providers.a.local_jwks.filename: write the key set itself into `jwks.inline`",
+            "to do: providers.a: say where the keys are: REPLACE_ME",
+        ],
+    );
+    of(
         json!({"jwt_cache_config": {}, "header_in_metadata": "h"}),
         "audiences",
         json!(["api"]),
@@ -643,6 +653,12 @@ fn what_could_deny_and_is_not_understood_leaves_no_rule() {
     for spec in [json!("x"), json!({"jwtRules": "x"}), json!({"jwtRule": []}), json!(null)] {
         of(&json!({"kind": "RequestAuthentication", "spec": spec}).to_string(), &nobody);
     }
+    for (member, audience) in [("spaceDelimitedClaims", "api"), ("unknown", "REPLACE_ME")] {
+        let mut rule = json!({"issuer": "https://a.example", "audiences": ["api"], "jwks": KEYS});
+        rule[member] = json!(["roles"]);
+        let input = json!({"kind": "RequestAuthentication", "spec": {"jwtRules": [rule]}});
+        check_audience(&input, audience);
+    }
     // Of a rule that allows, nothing stays if any of it is not understood.
     for rule in [
         json!("x"),
@@ -656,6 +672,12 @@ fn what_could_deny_and_is_not_understood_leaves_no_rule() {
     ] {
         of(&istio(&[json!({"rules": [rule]})]), &nobody);
     }
+}
+
+fn check_audience(input: &Value, audience: &str) {
+    let (code, printed, list) = convert(&input.to_string(), &["--json"]);
+    let document: Value = serde_json::from_str(&printed).unwrap_or_else(|_| panic!("{printed}{list:?}"));
+    assert_eq!((code, &document["providers"]["provider"]["audiences"]), (3, &json!([audience])), "{list:?}");
 }
 
 #[test]
@@ -689,7 +711,14 @@ fn a_filter_is_found_inside_a_bootstrap() {
         typed["@type"] = json!(kind);
         let wrapped =
             json!({"@type": "type.googleapis.com/xds.type.v3.TypedStruct", "type_url": kind, "value": route});
-        for (route, place) in [(typed, "route"), (wrapped, "route.value")] {
+        let by_name = json!({"envoy.filters.http.jwt_authn": route});
+        let inside = json!({"envoy.filters.http.jwt_authn": {"config": typed}});
+        for (route, place) in [
+            (typed, "route"),
+            (wrapped, "route.value"),
+            (by_name, "route.envoy.filters.http.jwt_authn"),
+            (inside, "route.envoy.filters.http.jwt_authn.config"),
+        ] {
             let bootstrap = json!({"static_resources": {"listeners": [{"route": route}, {"filters": [{"typed_config": filter}]}]}});
             let (code, printed, list) = convert(&bootstrap.to_string(), &["--json"]);
             let document: Value = serde_json::from_str(&printed).unwrap();

@@ -57,7 +57,14 @@ fn find(path: &str, value: Value, found: &mut Vec<(String, String, Value)>, note
             if is_off && members.get("typed_config").is_some_and(is_filter) {
                 notes.differs(&at("disabled"), "the document applies wherever it is loaded");
             }
-            members.into_iter().for_each(|(name, value)| find(&at(&name), value, found, notes));
+            for (name, value) in members {
+                // By the filter's usual name, whatever its type says: at least `FilterConfig` is another.
+                if name == "envoy.filters.http.jwt_authn" && !value.to_string().contains(".jwt_authn.") {
+                    found.push((at(&name), String::new(), value));
+                } else {
+                    find(&at(&name), value, found, notes);
+                }
+            }
         }
         Value::Array(items) => {
             for (index, item) in items.into_iter().enumerate() {
@@ -198,8 +205,10 @@ fn keys(node: &mut Node, notes: &mut Notes) -> Option<Jwks> {
     let mut local = node.object("local_jwks", notes)?;
     let text = local.string("inline_string", notes);
     let found = text.and_then(|text| provider::inline(&local.at("inline_string"), &text, notes));
-    for name in ["filename", "inline_bytes", "environment_variable"] {
-        local.refuse(name, "write the key set itself into `jwks.inline`", notes);
+    for name in ["filename", "inline_bytes", "environment_variable", "watched_directory"] {
+        if local.take(name).is_some() {
+            notes.left_out(&local.at(name), "write the key set itself into `jwks.inline`");
+        }
     }
     local.finish(notes);
     found

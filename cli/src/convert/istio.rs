@@ -111,6 +111,8 @@ fn jwt_rule(name: &str, mut node: Node, document: &mut Document, notes: &mut Not
     if let Some(header) = node.string("outputPayloadToHeader", notes) {
         provider::payload_header(document, &node.at("outputPayloadToHeader"), &header, notes);
     }
+    // It makes more tokens meet the conditions of policies.
+    node.leave_out(&["spaceDelimitedClaims"], notes);
     node.finish(notes);
     provider
 }
