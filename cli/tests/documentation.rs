@@ -144,7 +144,7 @@ fn the_readme_of_the_store_can_be_followed() {
         panic!("expected a question and a record");
     };
     let rows = run(async {
-        let database = Sqlite::open(&SqliteOptions::new(here("doorward-scim.db")))?;
+        let database = Sqlite::open(&SqliteOptions::new(here("doorward-standalone.db")))?;
         let question = Statement::new(Dialect::Sqlite, Box::leak(Box::<str>::from(question)));
         Ok(database.read(Scope::Tenant("acme"), vec![question]).await?)
     });
