@@ -62,8 +62,17 @@ export function carry(request, upgraded) {
   const options = { method: request.method, headers: { ...Object.fromEntries(fields), ...request.repeated }, signal: request.signal };
   return new Promise((resolve, reject) => {
     const outgoing = (url.protocol === "https:" ? https : http).request(url, options);
-    outgoing.on("response", (incoming) => resolve(response(request.method, incoming)));
-    outgoing.on("upgrade", (incoming, socket, rest) => resolve(upgraded?.(incoming, socket, rest)));
+    // What a listener throws would end the process: an answer that cannot be passed on is none, and its connection ends.
+    const answered = (pass) => (incoming, ...connection) => {
+      try {
+        resolve(pass(incoming, ...connection));
+      } catch (error) {
+        incoming.socket.destroy();
+        reject(error);
+      }
+    };
+    outgoing.on("response", answered((incoming) => response(request.method, incoming)));
+    outgoing.on("upgrade", answered(upgraded ?? unasked));
     outgoing.on("error", (error) => {
       // A kept connection may end as it is taken: then nothing was done.
       const again = error.code === "ECONNRESET" && outgoing.reusedSocket && body === null && upgraded === undefined;
@@ -75,11 +84,16 @@ export function carry(request, upgraded) {
   });
 }
 
+function unasked() {
+  throw new Error("expected no other protocol");
+}
+
 function response(method, incoming) {
   const pairs = [];
   for (let at = 0; at < incoming.rawHeaders.length; at += 2) pairs.push(incoming.rawHeaders.slice(at, at + 2));
   const headers = lasting(pairs);
   const status = incoming.statusCode;
+  if (status < 200) throw new Error("expected a final status");
   if (method !== "HEAD" && !BODILESS.includes(status)) return new Response(Readable.toWeb(incoming), { status, headers });
   incoming.resume();
   return new Response(null, { status, headers });

@@ -5,6 +5,7 @@
 //! | `bindings` | what workerd binds and tells: an origin, a dataset of decisions, certificates of clients |
 //! | `hostile` | requests that try to walk around the worker, or to kill it |
 //! | `operating` | the page of counts, log lines |
+//! | `origins` | origins that answer what cannot be passed on, or end connections |
 //! | `providers` | keys, opaque and bound tokens of a real OpenID provider, and keys over time |
 //! | `scenarios` | `tests/scenarios`: the same requests to Envoy and to every runtime |
 //! | `signatures` | WebCrypto's verdicts against pure Rust's, on every vector |
@@ -14,6 +15,7 @@
 mod bindings;
 mod hostile;
 mod operating;
+mod origins;
 mod providers;
 mod scenarios;
 mod signatures;

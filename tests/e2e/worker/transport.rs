@@ -12,11 +12,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Where both ends are held to be one connection. A plain worker in workerd ends a chunked body well that broke off, and goes on to wait
 /// for the origin when the client has gone.
-const PROCESSES: [Platform; 3] = [Platform::Deno, Platform::Bun, Platform::Node];
+pub(super) const PROCESSES: [Platform; 3] = [Platform::Deno, Platform::Bun, Platform::Node];
 
 pub(super) fn document(issuer: &Issuer, origin: SocketAddr) -> Value {
     json!({
@@ -42,7 +42,7 @@ pub(super) async fn read_until(stream: &mut TcpStream, end: &str) -> Result<Vec<
 }
 
 /// Reads until the peer has closed or reset the connection.
-async fn read_all(stream: &mut TcpStream) -> Result<Vec<u8>> {
+pub(super) async fn read_all(stream: &mut TcpStream) -> Result<Vec<u8>> {
     let mut read = Vec::new();
     let _ =
         timeout(PATIENCE, stream.read_to_end(&mut read)).await.context("expected the connection to end")?;
@@ -54,7 +54,7 @@ pub(super) fn shown(bytes: &[u8]) -> String {
 }
 
 /// Runs a check on platforms, with an origin that is played by the check.
-fn on(platforms: &[Platform], check: impl AsyncFn(TcpListener, SocketAddr) -> Result<()>) {
+pub(super) fn on(platforms: &[Platform], check: impl AsyncFn(TcpListener, SocketAddr) -> Result<()>) {
     run(async {
         let issuer = Issuer::start().await?;
         for platform in platforms {
