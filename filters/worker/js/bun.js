@@ -10,8 +10,10 @@ export function worker(document) {
   handle.prepare(process.env);
   return {
     fetch(request, server) {
-      const send = (sent) => (isWebSocket(sent) ? upgrade(request, sent, server) : carry(sent));
-      return handle(received(request), process.env, { waitUntil() {}, send });
+      const clean = received(request);
+      if (clean === undefined) return new Response(null, { status: 400 });
+      const send = (sent) => (isWebSocket(sent.method, sent.headers.get("upgrade")) ? upgrade(request, sent, server) : carry(sent));
+      return handle(clean, process.env, { waitUntil() {}, send });
     },
     websocket: {
       open(socket) {

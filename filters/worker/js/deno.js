@@ -11,8 +11,10 @@ export function worker(document) {
   handle.prepare(environment);
   return {
     fetch(request) {
-      const send = (sent) => (isWebSocket(sent) ? upgrade(request, sent) : carry(sent));
-      return handle(received(request), environment, { waitUntil() {}, send });
+      const clean = received(request);
+      if (clean === undefined) return new Response(null, { status: 400 });
+      const send = (sent) => (isWebSocket(sent.method, sent.headers.get("upgrade")) ? upgrade(request, sent) : carry(sent));
+      return handle(clean, environment, { waitUntil() {}, send });
     },
   };
 }

@@ -2,11 +2,26 @@
 // and `PORT`; or `serve(document)` in a module of yours.
 
 import { realpathSync } from "node:fs";
-import { createServer, ServerResponse } from "node:http";
+import { createServer, IncomingMessage, ServerResponse } from "node:http";
 import { Readable, pipeline } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { handler } from "./handler.js";
-import { carry, compiled, document, isWebSocket, lasting } from "./process.js";
+import { announcesBody, carry, compiled, document, isWebSocket, lasting } from "./process.js";
+
+/**
+ * A request that is upgraded only as a handshake for a WebSocket: of what it upgrades Node.js reads no body, and any other wish for a protocol
+ * can be ignored (RFC 9110 section 7.8). Node.js asks once the fields are read.
+ */
+class Incoming extends IncomingMessage {
+  set upgrade(wanted) {
+    this.wanted = wanted;
+  }
+
+  get upgrade() {
+    if (!this.wanted || !isWebSocket(this.method, this.headers.upgrade)) return false;
+    return !announcesBody(this.headers["content-length"], this.headers["transfer-encoding"]);
+  }
+}
 
 /**
  * A server by a document: an object, JSON text, or a function that tells it by the environment. Throws what is wrong with it. It does not listen
@@ -19,9 +34,11 @@ export function serve(document) {
   async function answer(incoming, outgoing, upgraded) {
     const aborted = new AbortController();
     outgoing.on("close", () => aborted.abort());
-    const request = received(incoming, aborted.signal, upgraded !== undefined);
+    const request = received(incoming, aborted.signal);
     if (request === undefined) return outgoing.writeHead(400, { connection: "close" }).end();
-    const send = (sent) => carry(sent, upgraded !== undefined && isWebSocket(sent) ? upgraded : undefined);
+    // What came with it in one packet Node.js has not read.
+    if (incoming.wanted) outgoing.shouldKeepAlive = false;
+    const send = (sent) => carry(sent, upgraded);
     const response = await handle(request, process.env, { waitUntil() {}, send });
     if (response === undefined) return undefined;
     outgoing.writeHead(response.status, [...response.headers].flat());
@@ -30,19 +47,24 @@ export function serve(document) {
     return pipeline(Readable.fromWeb(response.body), outgoing, () => {});
   }
 
-  const server = createServer((incoming, outgoing) => {
+  const server = createServer({ IncomingMessage: Incoming }, (incoming, outgoing) => {
     answer(incoming, outgoing).catch((error) => {
       console.error(`doorward: ${error.message}`);
       outgoing.destroy();
     });
   });
   server.on("upgrade", (incoming, socket, rest) => {
+    socket.on("error", () => socket.destroy());
     // It is an ordinary request until the origin agrees.
     const outgoing = new ServerResponse(incoming);
     outgoing.shouldKeepAlive = false;
-    outgoing.assignSocket(socket);
+    try {
+      outgoing.assignSocket(socket);
+    } catch {
+      // The socket is still an earlier request's, and nobody sends a handshake without waiting for that.
+      return socket.destroy();
+    }
     outgoing.on("finish", () => socket.end());
-    socket.on("error", () => socket.destroy());
     const upgraded = (agreed, origin, first) => {
       outgoing.detachSocket(socket);
       const lines = [`HTTP/1.1 101 ${agreed.statusMessage}`];
@@ -58,13 +80,14 @@ export function serve(document) {
 }
 
 /** A request as the web platform has it; nothing if it cannot have it. */
-function received(incoming, signal, upgrades) {
+function received(incoming, signal) {
   const { method, rawHeaders, url } = incoming;
   const pairs = [];
   for (let at = 0; at < rawHeaders.length; at += 2) pairs.push([rawHeaders[at], rawHeaders[at + 1]]);
   try {
     const headers = lasting(pairs);
-    if (upgrades) headers.set("upgrade", incoming.headers.upgrade);
+    if (incoming.upgrade) headers.set("upgrade", incoming.headers.upgrade);
+    else if (incoming.wanted && isWebSocket(method, incoming.headers.upgrade)) return undefined;
     const host = incoming.headers.host ?? "localhost";
     if (!/^[\w.:[\]~-]+$/.test(host)) return undefined;
     headers.set("host", host);

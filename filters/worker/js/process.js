@@ -31,18 +31,26 @@ export function lasting(pairs) {
   return headers;
 }
 
-/** The same request without the fields that its `Connection` names. */
+/** The same request without the fields that its `Connection` names; nothing if it is at fault. */
 export function received(request) {
   const named = request.headers.get("connection")?.toLowerCase();
+  if (isWebSocket(request.method, request.headers.get("upgrade"))) {
+    if (announcesBody(request.headers.get("content-length"), request.headers.get("transfer-encoding"))) return undefined;
+  }
   if (named === undefined || ["keep-alive", "close", "upgrade"].includes(named)) return request;
   const headers = lasting(request.headers);
   for (const name of ["host", "upgrade"]) if (request.headers.has(name)) headers.set(name, request.headers.get(name));
   return new Request(request, { headers });
 }
 
-/** Whether a request wants to become a WebSocket. */
-export function isWebSocket(request) {
-  return request.method === "GET" && request.headers.get("upgrade")?.toLowerCase() === "websocket";
+/** Whether a request wants to become a WebSocket, by its method and its `Upgrade`. */
+export function isWebSocket(method, upgrade) {
+  return method === "GET" && upgrade?.toLowerCase() === "websocket";
+}
+
+/** Whether `Content-Length` or `Transfer-Encoding` announce a body. That of a handshake would be the first messages, or another request. */
+export function announcesBody(length, encoding) {
+  return (length ?? "0") !== "0" || (encoding ?? "") !== "";
 }
 
 /** Sends a request on, and resolves to the response, neither of them changed. `upgraded` gets a connection that was upgraded. */

@@ -11,6 +11,7 @@
 //! | `signatures` | WebCrypto's verdicts against pure Rust's, on every vector |
 //! | `start` | what is done before there is a request |
 //! | `transport` | bodies in both directions, connections that end, WebSockets |
+//! | `upgrades` | wishes for another protocol |
 
 mod bindings;
 mod hostile;
@@ -21,3 +22,4 @@ mod scenarios;
 mod signatures;
 mod start;
 mod transport;
+mod upgrades;

@@ -1,0 +1,93 @@
+//! Wishes for another protocol: a WebSocket needs a handshake and nothing else, and any other wish is ignored (RFC 9110 section 7.8).
+
+use super::transport::{PATIENCE, PROCESSES, document, on, read_until, shown};
+use anyhow::{Context, Result, ensure};
+use doorward_testbed::{Issuer, Platform, Request, Upstream, WorkerRuntime, run, send, send_raw};
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+
+/// As Java's client asks for HTTP/2 wherever there is no TLS.
+const H2C: &str =
+    "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAAB\r\n";
+pub(super) const WEB_SOCKET: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+
+pub(super) async fn accepted(origin: &TcpListener) -> Result<TcpStream> {
+    Ok(timeout(PATIENCE, origin.accept()).await.context("expected a connection")??.0)
+}
+
+#[test]
+fn body_arrives_whatever_protocol_is_asked_for() {
+    // Deno's own server answers such a request with 400.
+    on(&[Platform::Workerd, Platform::Bun, Platform::Node], async |origin, worker| {
+        for (framing, first, second) in [
+            ("Content-Length: 11", "first", "second"),
+            ("Transfer-Encoding: chunked", "5\r\nfirst\r\n", "6\r\nsecond\r\n0\r\n\r\n"),
+        ] {
+            for is_slow in [false, true] {
+                let check = async {
+                    let mut client = TcpStream::connect(worker).await?;
+                    let head = format!("POST /public HTTP/1.1\r\nHost: a\r\n{H2C}{framing}\r\n\r\n{first}");
+                    let rest = if is_slow { "" } else { second };
+                    client.write_all(format!("{head}{rest}").as_bytes()).await?;
+                    let mut server = accepted(&origin).await?;
+                    let mut seen = read_until(&mut server, "first").await?;
+                    if is_slow {
+                        client.write_all(second.as_bytes()).await?;
+                    }
+                    // It may come in parts.
+                    while !shown(&seen).contains("second") {
+                        seen.extend(read_until(&mut server, "d").await?);
+                    }
+                    let seen = shown(&seen).to_lowercase();
+                    ensure!(!seen.contains("upgrade:"), "expected no wish, but found {seen}");
+                    server
+                        .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\ndone")
+                        .await?;
+                    read_until(&mut client, "done").await.map(drop)
+                };
+                check.await.with_context(|| format!("{framing}, slow: {is_slow}"))?;
+            }
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn handshake_with_a_body_is_400() {
+    on(&PROCESSES, async |origin, worker| {
+        for body in
+            ["Content-Length: 5\r\n\r\nhello", "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"]
+        {
+            let mut client = TcpStream::connect(worker).await?;
+            let request = format!("GET /public HTTP/1.1\r\nHost: a\r\n{WEB_SOCKET}{body}");
+            client.write_all(request.as_bytes()).await?;
+            let answer = shown(&read_until(&mut client, "\r\n\r\n").await?);
+            ensure!(answer.starts_with("\"HTTP/1.1 400 "), "{body:?}: expected 400, but found {answer}");
+        }
+        // What it answers itself has not begun a connection.
+        let asked = timeout(Duration::ZERO, origin.accept()).await;
+        ensure!(asked.is_err(), "expected no request to go on");
+        Ok(())
+    });
+}
+
+#[test]
+fn handshake_behind_another_request_ends_its_own_connection_at_most() {
+    run(async {
+        let (issuer, upstream) = (Issuer::start().await?, Upstream::start().await?);
+        for platform in PROCESSES {
+            let worker = WorkerRuntime::start(platform, &document(&issuer, upstream.addr())).await?;
+            let place = || format!("on {}\n{}", platform.name(), worker.log());
+            let request = "GET /public HTTP/1.1\r\nHost: a\r\n";
+            let both = format!("{request}\r\n{request}{WEB_SOCKET}\r\n");
+            send_raw(worker.addr(), both.as_bytes(), Duration::from_millis(300)).await?;
+            let response = send(worker.addr(), &Request::get("/public")).await.with_context(place)?;
+            ensure!(response.status == 200, "{response:?} {}", place());
+        }
+        Ok(())
+    })
+    .unwrap();
+}
