@@ -9,6 +9,9 @@ export function worker(document) {
   const handle = handler(compiled(), document);
   handle.prepare(process.env);
   return {
+    // Else a fault of ours would show its source to the client.
+    development: false,
+    error: () => new Response(null, { status: 500 }),
     fetch(request, server) {
       const clean = received(request);
       if (clean === undefined) return new Response(null, { status: 400 });

@@ -10,6 +10,8 @@ import { Readable } from "node:stream";
 const HOP = ["connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "expect", "host"];
 /** What a WebSocket client writes itself. */
 const HANDSHAKE = ["sec-websocket-key", "sec-websocket-version", "sec-websocket-extensions", "sec-websocket-protocol"];
+/** Methods that no `Request` can have (Fetch Standard). */
+const FORBIDDEN = ["CONNECT", "TRACE", "TRACK"];
 /** Responses that cannot have a body. */
 const BODILESS = [204, 205, 304];
 
@@ -33,14 +35,19 @@ export function lasting(pairs) {
 
 /** The same request without the fields that its `Connection` names; nothing if it is at fault. */
 export function received(request) {
-  const named = request.headers.get("connection")?.toLowerCase();
-  if (isWebSocket(request.method, request.headers.get("upgrade"))) {
-    if (announcesBody(request.headers.get("content-length"), request.headers.get("transfer-encoding"))) return undefined;
+  const { headers, method } = request;
+  try {
+    // Bun has no absolute URL where `Host` is none, or at fault.
+    if (FORBIDDEN.includes(method) || !request.url.startsWith("http")) return undefined;
+    if (isWebSocket(method, headers.get("upgrade")) && announcesBody(headers.get("content-length"), headers.get("transfer-encoding"))) return undefined;
+    const named = headers.get("connection")?.toLowerCase();
+    if (named === undefined || ["keep-alive", "close", "upgrade"].includes(named)) return request;
+    const kept = lasting(headers);
+    for (const name of ["host", "upgrade"]) if (headers.has(name)) kept.set(name, headers.get(name));
+    return new Request(request, { headers: kept });
+  } catch {
+    return undefined;
   }
-  if (named === undefined || ["keep-alive", "close", "upgrade"].includes(named)) return request;
-  const headers = lasting(request.headers);
-  for (const name of ["host", "upgrade"]) if (request.headers.has(name)) headers.set(name, request.headers.get(name));
-  return new Request(request, { headers });
 }
 
 /** Whether a request wants to become a WebSocket, by its method and its `Upgrade`. */

@@ -1,12 +1,18 @@
 //! Requests that try to walk around the worker, or to kill it: none reaches the origin under a path that it was not judged by, with an
 //! identity that it does not have, or inside another one.
 
-use super::transport::document;
+use super::start::copied;
+use super::transport::{PROCESSES, document, read_until, shown};
 use crate::support::folded;
 use anyhow::ensure;
-use doorward_testbed::{Issuer, Platform, Request, Upstream, WorkerRuntime, run, send, send_raw};
+use doorward_testbed::{
+    Issuer, Platform, Request, Upstream, WorkerBindings, WorkerRuntime, run, send, send_raw,
+};
 use serde_json::json;
+use std::fs;
 use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 const PATIENCE: Duration = Duration::from_millis(300);
 
@@ -91,6 +97,60 @@ fn nothing_walks_around_the_worker() {
             }
             let response = send(worker.addr(), &Request::get("/public")).await?;
             ensure!(response.status == 200, "{response:?} on {}\n{}", platform.name(), worker.log());
+        }
+        Ok(())
+    })
+    .unwrap();
+}
+
+/// Requests that some platform has no URL, or no `Request`, for; where it has, they may pass. `\r\n\r\n` at the end is added.
+const FAULTS: [&str; 7] = [
+    "GET /public HTTP/1.0\r\nConnection: foo",
+    "GET /public HTTP/1.0",
+    "GET /public HTTP/1.1\r\nHost: a b\r\nConnection: foo",
+    "GET /public HTTP/1.1\r\nHost: [::1\r\nConnection: foo",
+    "GET /public HTTP/1.1\r\nHost: user:pw@a\r\nConnection: foo",
+    "TRACE /public HTTP/1.1\r\nHost: a\r\nConnection: foo",
+    "CONNECT a:80 HTTP/1.1\r\nHost: a\r\nConnection: foo",
+];
+
+#[test]
+fn request_at_fault_is_400_without_content() {
+    run(async {
+        let (issuer, upstream) = (Issuer::start().await?, Upstream::start().await?);
+        for platform in PROCESSES {
+            let worker = WorkerRuntime::start(platform, &document(&issuer, upstream.addr())).await?;
+            for request in FAULTS {
+                upstream.clear();
+                let mut client = TcpStream::connect(worker.addr()).await?;
+                client.write_all(format!("{request}\r\n\r\n").as_bytes()).await?;
+                let answer = shown(&read_until(&mut client, "\r\n\r\n").await?);
+                let is_refused = answer.contains(" 400 ") && answer.ends_with("\\r\\n\\r\\n\"");
+                ensure!(
+                    is_refused || upstream.count() == 1,
+                    "{request:?} on {} was answered {answer}\n{}",
+                    platform.name(),
+                    worker.log()
+                );
+            }
+        }
+        Ok(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn fault_of_ours_shows_nothing_of_it() {
+    run(async {
+        let made = copied("fault")?;
+        let handler = "export const handler = () => Object.assign(() => { throw new Error('secret'); }, { prepare() {} });";
+        fs::write(made.join("handler.js"), handler)?;
+        for platform in [Platform::Deno, Platform::Bun] {
+            let bindings = WorkerBindings::default();
+            let worker = WorkerRuntime::start_modules(platform, &made, &json!({}), &bindings).await?;
+            let response = send(worker.addr(), &Request::get("/public")).await?;
+            let is_bare = response.status == 500 && !response.text().contains("secret");
+            ensure!(is_bare, "{response:?} on {}\n{}", platform.name(), worker.log());
         }
         Ok(())
     })

@@ -46,7 +46,7 @@ fn document_at_fault_lets_nobody_pass() {
 }
 
 /// A folder with what is in `dist/worker`, for changes.
-fn copied(name: &str) -> Result<PathBuf> {
+pub(super) fn copied(name: &str) -> Result<PathBuf> {
     let (made, worker) = (folder::scratch(name)?, folder::dist().join("worker"));
     for file in fs::read_dir(&worker).with_context(|| format!("expected {}", worker.display()))? {
         let file = file?;
