@@ -10,6 +10,8 @@ import { Readable } from "node:stream";
 const HOP = ["connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "expect", "host"];
 /** What a WebSocket client writes itself. */
 const HANDSHAKE = ["sec-websocket-key", "sec-websocket-version", "sec-websocket-extensions", "sec-websocket-protocol"];
+/** Methods of requests that may be sent twice (RFC 9110 section 9.2.1). */
+const SAFE = ["GET", "HEAD", "OPTIONS"];
 /** Methods that no `Request` can have (Fetch Standard). */
 const FORBIDDEN = ["CONNECT", "TRACE", "TRACK"];
 /** Responses that cannot have a body. */
@@ -74,7 +76,10 @@ export function carry(request, upgraded) {
     fields.set("transfer-encoding", "chunked");
   }
   const url = new URL(request.url);
+  const isRepeatable = body === null && SAFE.includes(request.method);
   const options = { method: request.method, headers: { ...Object.fromEntries(fields), ...request.repeated }, signal: request.signal };
+  // Where a kept connection ends, Deno tries once more by itself, and says nothing if it cannot.
+  if (!isRepeatable && "Deno" in globalThis) options.agent = false;
   return new Promise((resolve, reject) => {
     const outgoing = (url.protocol === "https:" ? https : http).request(url, options);
     // What a listener throws would end the process: an answer that cannot be passed on is none, and its connection ends.
@@ -89,8 +94,8 @@ export function carry(request, upgraded) {
     outgoing.on("response", answered((incoming) => response(request.method, incoming)));
     outgoing.on("upgrade", answered(upgraded ?? unasked));
     outgoing.on("error", (error) => {
-      // A kept connection may end as it is taken: then nothing was done.
-      const again = error.code === "ECONNRESET" && outgoing.reusedSocket && body === null && upgraded === undefined;
+      // A kept connection may end as it is taken.
+      const again = error.code === "ECONNRESET" && outgoing.reusedSocket && isRepeatable && upgraded === undefined;
       if (again && !request.signal.aborted) resolve(carry(request));
       else reject(error);
     });

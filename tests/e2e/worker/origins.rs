@@ -51,3 +51,53 @@ fn answer_that_cannot_be_passed_on_is_502() {
         Ok(())
     });
 }
+
+/// Has the worker keep a connection: a request that the origin answers.
+async fn kept(origin: &TcpListener, worker: SocketAddr) -> Result<TcpStream> {
+    let client = tokio::spawn(async move { send(worker, &Request::get("/public")).await });
+    let mut server = accepted(origin).await?;
+    read_until(&mut server, "\r\n\r\n").await?;
+    server.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await?;
+    ensure!(client.await??.status == 200);
+    Ok(server)
+}
+
+#[test]
+fn request_whose_kept_connection_ends_is_sent_once_unless_it_is_safe() {
+    on(&PROCESSES, async |origin, worker| {
+        for (method, body) in [("POST", "hello"), ("POST", ""), ("PATCH", ""), ("DELETE", ""), ("GET", "")] {
+            let check = async {
+                let mut server = kept(&origin, worker).await?;
+                let mut client = tokio::spawn(is_502(worker, Request::new(method, "/public").body(body)));
+                // Some platforms take a new connection at once.
+                let mut server = tokio::select! {
+                    read = read_until(&mut server, "\r\n\r\n") => read.map(|_| server)?,
+                    other = accepted(&origin) => {
+                        let mut other = other?;
+                        read_until(&mut other, "\r\n\r\n").await?;
+                        other
+                    }
+                };
+                server.shutdown().await?;
+                drop(server);
+                let mut count = 1;
+                loop {
+                    tokio::select! {
+                        outcome = timeout(PATIENCE, &mut client) => {
+                            outcome.context("expected an answer")???;
+                            break;
+                        }
+                        other = origin.accept() => {
+                            read_until(&mut other?.0, "\r\n\r\n").await?;
+                            count += 1;
+                        }
+                    }
+                }
+                ensure!(count == 1 || method == "GET", "expected one request, but found {count}");
+                Ok(())
+            };
+            check.await.with_context(|| format!("{method} with {body:?}"))?;
+        }
+        Ok(())
+    });
+}
