@@ -2,7 +2,7 @@
 // that `DOORWARD_FILE` names; or `worker(document)` in a module of yours.
 
 import { handler } from "./handler.js";
-import { carry, close, compiled, document, isWebSocket, received, webSocket } from "./process.js";
+import { AGREEMENT, carry, close, compiled, document, isWebSocket, received, webSocket } from "./process.js";
 
 /** A server by a document: an object, JSON text, or a function that tells it by the environment. Throws what is wrong with it. */
 export function worker(document) {
@@ -26,11 +26,16 @@ export default import.meta.main ? worker(document) : undefined;
 async function upgrade(request, sent) {
   const origin = await webSocket(sent);
   const { socket, response } = accepted(request, origin);
+  // A client that has left by now never opens it, and Deno does not tell.
+  const late = setTimeout(() => origin.close(), AGREEMENT);
   const early = [];
   origin.onmessage = ({ data }) => (socket.readyState === WebSocket.OPEN ? socket.send(data) : early.push(data));
   origin.onclose = ({ code, reason }) => close(socket, code, reason);
   origin.onerror = () => socket.close();
-  socket.onopen = () => early.forEach((data) => socket.send(data));
+  socket.onopen = () => {
+    clearTimeout(late);
+    early.forEach((data) => socket.send(data));
+  };
   socket.onmessage = ({ data }) => origin.send(data);
   socket.onclose = ({ code, reason }) => close(origin, code, reason);
   socket.onerror = () => origin.close();

@@ -65,13 +65,17 @@ export function serve(document) {
       return socket.destroy();
     }
     outgoing.on("finish", () => socket.end());
+    // Nobody else reads it meanwhile, so nobody else would notice that the client leaves. It must not send anything yet (RFC 6455 section 4.1).
+    const leave = () => socket.destroy();
+    socket.unshift(rest);
+    socket.on("data", leave).on("end", leave);
     const upgraded = (agreed, origin, first) => {
       outgoing.detachSocket(socket);
+      socket.off("data", leave).off("end", leave);
       const lines = [`HTTP/1.1 101 ${agreed.statusMessage}`];
       for (let at = 0; at < agreed.rawHeaders.length; at += 2) lines.push(`${agreed.rawHeaders[at]}: ${agreed.rawHeaders[at + 1]}`);
       socket.write(`${lines.join("\r\n")}\r\n\r\n`, "latin1");
       socket.write(first);
-      origin.write(rest);
       pipeline(socket, origin, socket, () => {});
     };
     answer(incoming, outgoing, upgraded).catch(() => socket.destroy());

@@ -14,6 +14,8 @@ const HANDSHAKE = ["sec-websocket-key", "sec-websocket-version", "sec-websocket-
 const SAFE = ["GET", "HEAD", "OPTIONS"];
 /** Methods that no `Request` can have (Fetch Standard). */
 const FORBIDDEN = ["CONNECT", "TRACE", "TRACK"];
+/** How many milliseconds an origin has to agree to a WebSocket: nothing else bounds that wait. */
+export const AGREEMENT = 30_000;
 /** Responses that cannot have a body. */
 const BODILESS = [204, 205, 304];
 
@@ -82,6 +84,10 @@ export function carry(request, upgraded) {
   if (!isRepeatable && "Deno" in globalThis) options.agent = false;
   return new Promise((resolve, reject) => {
     const outgoing = (url.protocol === "https:" ? https : http).request(url, options);
+    if (upgraded !== undefined) {
+      const late = setTimeout(() => outgoing.destroy(new Error("it did not agree in time")), AGREEMENT);
+      for (const end of ["response", "upgrade", "close"]) outgoing.on(end, () => clearTimeout(late));
+    }
     // What a listener throws would end the process: an answer that cannot be passed on is none, and its connection ends.
     const answered = (pass) => (incoming, ...connection) => {
       try {
@@ -127,8 +133,23 @@ export function webSocket(request) {
   const socket = new WebSocket(request.url.replace("http", "ws"), { protocols, headers: Object.fromEntries(headers) });
   socket.binaryType = "arraybuffer";
   return new Promise((resolve, reject) => {
-    socket.onopen = () => resolve(socket);
-    socket.onerror = socket.onclose = () => reject(new Error("the origin took no WebSocket"));
+    const end = () => {
+      settle();
+      socket.close();
+      reject(new Error("it took no WebSocket"));
+    };
+    const late = setTimeout(end, AGREEMENT);
+    const settle = () => {
+      clearTimeout(late);
+      request.signal.removeEventListener("abort", end);
+    };
+    request.signal.addEventListener("abort", end);
+    socket.onopen = () => {
+      settle();
+      resolve(socket);
+    };
+    socket.onerror = socket.onclose = end;
+    if (request.signal.aborted) end();
   });
 }
 

@@ -1,8 +1,13 @@
 //! Wishes for another protocol: a WebSocket needs a handshake and nothing else, and any other wish is ignored (RFC 9110 section 7.8).
 
-use super::transport::{PATIENCE, PROCESSES, document, on, read_until, shown};
+use super::start::copied;
+use super::transport::{PATIENCE, PROCESSES, document, on, read_all, read_until, shown};
 use anyhow::{Context, Result, ensure};
-use doorward_testbed::{Issuer, Platform, Request, Upstream, WorkerRuntime, run, send, send_raw};
+use doorward_testbed::{
+    Issuer, Platform, Request, Upstream, WorkerBindings, WorkerRuntime, port, run, send, send_raw,
+};
+use std::fs;
+use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
@@ -11,10 +16,10 @@ use tokio::time::timeout;
 /// As Java's client asks for HTTP/2 wherever there is no TLS.
 const H2C: &str =
     "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAAB\r\n";
-pub(super) const WEB_SOCKET: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+const WEB_SOCKET: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
-pub(super) async fn accepted(origin: &TcpListener) -> Result<TcpStream> {
+async fn accepted(origin: &TcpListener) -> Result<TcpStream> {
     Ok(timeout(PATIENCE, origin.accept()).await.context("expected a connection")??.0)
 }
 
@@ -72,6 +77,63 @@ fn handshake_with_a_body_is_400() {
         ensure!(asked.is_err(), "expected no request to go on");
         Ok(())
     });
+}
+
+/// A client that asks for a WebSocket, and its request at the origin, as far as its head.
+async fn asked(
+    origin: &TcpListener,
+    worker: SocketAddr,
+    fields: &str,
+) -> Result<(TcpStream, TcpStream, String)> {
+    let mut client = TcpStream::connect(worker).await?;
+    let request = format!("GET /public HTTP/1.1\r\nHost: a\r\n{WEB_SOCKET}{fields}\r\n");
+    client.write_all(request.as_bytes()).await?;
+    let mut server = accepted(origin).await?;
+    let head = read_until(&mut server, "\r\n\r\n").await?;
+    Ok((client, server, String::from_utf8_lossy(&head).into_owned()))
+}
+
+#[test]
+fn client_that_goes_lets_the_origin_of_its_handshake_go() {
+    on(&PROCESSES, async |origin, worker| {
+        let (client, mut server, _) = asked(&origin, worker, "").await?;
+        drop(client);
+        read_all(&mut server).await.map(drop)
+    });
+}
+
+#[test]
+fn client_that_does_not_wait_for_the_origin_to_agree_is_dropped() {
+    on(&[Platform::Node], async |origin, worker| {
+        let (mut client, mut server, _) = asked(&origin, worker, "").await?;
+        client.write_all(b"early").await?;
+        read_all(&mut client).await?;
+        read_all(&mut server).await.map(drop)
+    });
+}
+
+#[test]
+fn origin_that_does_not_agree_in_time_is_502() {
+    run(async {
+        let made = copied("agreement")?;
+        let script = fs::read_to_string(made.join("process.js"))?;
+        ensure!(script.contains("AGREEMENT = 30_000;"), "expected a bound of 30 seconds");
+        fs::write(made.join("process.js"), script.replace("AGREEMENT = 30_000;", "AGREEMENT = 100;"))?;
+        let issuer = Issuer::start().await?;
+        for platform in PROCESSES {
+            let origin = TcpListener::bind(port::loopback(0)).await?;
+            let document = document(&issuer, origin.local_addr()?);
+            let bindings = WorkerBindings::default();
+            let worker = WorkerRuntime::start_modules(platform, &made, &document, &bindings).await?;
+            let place = || format!("on {}\n{}", platform.name(), worker.log());
+            let (mut client, mut server, _) = asked(&origin, worker.addr(), "").await.with_context(place)?;
+            let answer = shown(&read_until(&mut client, "\r\n\r\n").await.with_context(place)?);
+            ensure!(answer.starts_with("\"HTTP/1.1 502 "), "expected 502, but found {answer} {}", place());
+            read_all(&mut server).await.with_context(place)?;
+        }
+        Ok(())
+    })
+    .unwrap();
 }
 
 #[test]
