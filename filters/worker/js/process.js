@@ -130,7 +130,9 @@ export function webSocket(request) {
   const headers = lasting(request.headers);
   const protocols = headers.get("sec-websocket-protocol")?.split(",").map((name) => name.trim()) ?? [];
   for (const name of HANDSHAKE) headers.delete(name);
-  const socket = new WebSocket(request.url.replace("http", "ws"), { protocols, headers: Object.fromEntries(headers) });
+  // Bun joins those of one name.
+  const fields = [...headers].flatMap(([name, value]) => (request.repeated?.[name] ?? [value]).map((one) => [name, one]));
+  const socket = new WebSocket(request.url.replace("http", "ws"), { protocols, headers: fields });
   socket.binaryType = "arraybuffer";
   return new Promise((resolve, reject) => {
     const end = () => {

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 use doorward_testbed::{
     Issuer, Platform, Request, Upstream, WorkerBindings, WorkerRuntime, port, run, send, send_raw,
 };
+use serde_json::json;
 use std::fs;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -148,6 +149,31 @@ fn handshake_behind_another_request_ends_its_own_connection_at_most() {
             send_raw(worker.addr(), both.as_bytes(), Duration::from_millis(300)).await?;
             let response = send(worker.addr(), &Request::get("/public")).await.with_context(place)?;
             ensure!(response.status == 200, "{response:?} {}", place());
+        }
+        Ok(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn identity_headers_of_a_list_stay_apart_in_a_handshake() {
+    run(async {
+        let issuer = Issuer::start().await?;
+        let token = issuer.mint(&json!({ "groups": ["a", "b"] }))?;
+        let origin = TcpListener::bind(port::loopback(0)).await?;
+        let mut document = document(&issuer, origin.local_addr()?);
+        document["rules"] = json!([{ "match": {}, "require": { "provider": "corp" } }]);
+        document["identity_headers"] =
+            json!([{ "header": "x-user-groups", "claim": ["groups"], "list": "repeat" }]);
+        for platform in PROCESSES {
+            let worker = WorkerRuntime::start(platform, &document).await?;
+            let fields = format!("Authorization: Bearer {token}\r\n");
+            let (_client, _server, head) = asked(&origin, worker.addr(), &fields).await?;
+            let found: Vec<_> =
+                head.lines().filter_map(|line| line.strip_prefix("x-user-groups: ")).collect();
+            // Bun's WebSocket joins them.
+            let expected: &[_] = if platform == Platform::Bun { &["a, b"] } else { &["a", "b"] };
+            ensure!(found == expected, "{found:?} on {}\n{}", platform.name(), worker.log());
         }
         Ok(())
     })
