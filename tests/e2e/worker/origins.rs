@@ -1,6 +1,6 @@
 //! Origins that answer what cannot be passed on, or end connections: each is its client's loss alone.
 
-use super::transport::{PATIENCE, PROCESSES, on, read_all, read_until};
+use super::transport::{PATIENCE, PROCESSES, accepted, on, read_all, read_until};
 use anyhow::{Context, Result, ensure};
 use doorward_testbed::{Request, send};
 use std::net::SocketAddr;
@@ -19,10 +19,6 @@ const ANSWERS: [&str; 8] = [
     "HTTP/1.1 200 OK\r\nA: b\0c\r\nContent-Length: 0\r\n\r\n",
     "hello\r\n\r\n",
 ];
-
-async fn accepted(origin: &TcpListener) -> Result<TcpStream> {
-    Ok(timeout(PATIENCE, origin.accept()).await.context("expected a connection")??.0)
-}
 
 /// Sends a request that is to be answered with 502, and with a problem document if there may be one.
 async fn is_502(worker: SocketAddr, request: Request) -> Result<()> {

@@ -30,6 +30,11 @@ pub(super) fn document(issuer: &Issuer, origin: SocketAddr) -> Value {
     })
 }
 
+/// A connection of the worker to its origin.
+pub(super) async fn accepted(origin: &TcpListener) -> Result<TcpStream> {
+    Ok(timeout(PATIENCE, origin.accept()).await.context("expected a connection")??.0)
+}
+
 /// Reads until `end` has come.
 pub(super) async fn read_until(stream: &mut TcpStream, end: &str) -> Result<Vec<u8>> {
     let mut read = Vec::new();
@@ -75,7 +80,7 @@ fn bodies_stream_in_both_directions() {
         let mut client = TcpStream::connect(worker).await?;
         let head = "POST /public HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n";
         client.write_all(head.as_bytes()).await?;
-        let (mut server, _) = timeout(PATIENCE, origin.accept()).await.context("expected a connection")??;
+        let mut server = accepted(&origin).await?;
         read_until(&mut server, "first").await?;
         client.write_all(b"6\r\nsecond\r\n0\r\n\r\n").await?;
         read_until(&mut server, "0\r\n\r\n").await?;
@@ -92,7 +97,7 @@ fn bodies_stream_in_both_directions() {
 fn encoded_bodies_are_left_alone() {
     on(&Platform::ALL, async |origin, worker| {
         let client = tokio::spawn(async move { send(worker, &Request::get("/public")).await });
-        let (mut server, _) = timeout(PATIENCE, origin.accept()).await.context("expected a connection")??;
+        let mut server = accepted(&origin).await?;
         let asked = read_until(&mut server, "\r\n\r\n").await?;
         let asked = shown(&asked).to_lowercase();
         ensure!(
@@ -146,7 +151,7 @@ fn body_that_breaks_off_is_not_passed_on_as_whole() {
     on(&PROCESSES, async |origin, worker| {
         let mut client = TcpStream::connect(worker).await?;
         client.write_all(b"GET /public HTTP/1.1\r\nHost: a\r\n\r\n").await?;
-        let (mut server, _) = timeout(PATIENCE, origin.accept()).await.context("expected a connection")??;
+        let mut server = accepted(&origin).await?;
         read_until(&mut server, "\r\n\r\n").await?;
         server.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\npart\r\n").await?;
         let mut read = read_until(&mut client, "part").await?;
@@ -162,7 +167,7 @@ fn client_that_goes_lets_the_origin_go() {
     on(&PROCESSES, async |origin, worker| {
         let mut client = TcpStream::connect(worker).await?;
         client.write_all(b"GET /public HTTP/1.1\r\nHost: a\r\n\r\n").await?;
-        let (mut server, _) = timeout(PATIENCE, origin.accept()).await.context("expected a connection")??;
+        let mut server = accepted(&origin).await?;
         read_until(&mut server, "\r\n\r\n").await?;
         drop(client);
         read_all(&mut server).await.map(drop)
