@@ -44,7 +44,7 @@ pub(crate) struct Options {
 /// Measures, and tells.
 pub(crate) fn start(options: &Options) -> Result<()> {
     setup::npm("benches/worker")?;
-    let (rounds, seconds) = if options.quick { (1, 1) } else { (options.rounds, 2) };
+    let (rounds, seconds) = if options.quick { (1, 1) } else { (options.rounds, 1) };
     let plan = if options.quick { Plan::QUICK } else { Plan::FULL };
     let results = measure(plan, rounds, seconds)?;
     println!("\n{}", report::markdown(&results));
