@@ -10,9 +10,15 @@ use std::sync::{Mutex, PoisonError};
 #[derive(Debug)]
 pub struct Process {
     name: String,
-    child: Mutex<Child>,
+    running: Mutex<Running>,
     log: PathBuf,
     kill: Kill,
+}
+
+#[derive(Debug)]
+struct Running {
+    child: Child,
+    ended: Option<ExitStatus>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -31,7 +37,8 @@ impl Process {
         Self::start(name, command, folder, Kill::Child)
     }
 
-    /// Like [`Self::spawn`], for a program that starts others: it leads a process group, and all of that is killed.
+    /// Like [`Self::spawn`], for a program that starts others: it leads a process group, and all of that is killed, also when the
+    /// program has ended by itself.
     ///
     /// # Errors
     /// As for [`Self::spawn`].
@@ -50,17 +57,30 @@ impl Process {
             .stderr(err)
             .spawn()
             .with_context(|| format!("expected to start {name}: {command:?}"))?;
-        Ok(Self { name: name.to_owned(), child: Mutex::new(child), log, kill })
+        Ok(Self { name: name.to_owned(), running: Mutex::new(Running { child, ended: None }), log, kill })
     }
 
     /// The process id.
     pub fn id(&self) -> u32 {
-        self.child.lock().unwrap_or_else(PoisonError::into_inner).id()
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).child.id()
     }
 
     /// How it ended, if it has.
     pub fn exited(&self) -> Option<ExitStatus> {
-        self.child.lock().unwrap_or_else(PoisonError::into_inner).try_wait().ok().flatten()
+        self.look(&mut self.running.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn look(&self, running: &mut Running) -> Option<ExitStatus> {
+        if running.ended.is_none() {
+            if matches!(self.kill, Kill::Group) {
+                if !has_ended(running.child.id()) {
+                    return None;
+                }
+                kill_group(&running.child);
+            }
+            running.ended = running.child.try_wait().ok().flatten();
+        }
+        running.ended
     }
 
     /// All that it has written so far; not UTF-8 is replaced.
@@ -78,18 +98,28 @@ impl Process {
 
     /// Kills it and waits for its end. Does nothing if it has ended.
     pub fn stop(&self) {
-        let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
-        if matches!(child.try_wait(), Ok(Some(_))) {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.look(&mut running).is_some() {
             return;
         }
         if matches!(self.kill, Kill::Group) {
-            // The child has not been waited for, so its id, and with it the group's, cannot belong to anyone else.
-            let group = format!("-{}", child.id());
-            let _ = Command::new("kill").args(["-KILL", "--", &group]).stderr(Stdio::null()).status();
+            kill_group(&running.child);
         }
-        let _ = child.kill();
-        let _ = child.wait();
+        let _ = running.child.kill();
+        running.ended = running.child.wait().ok();
     }
+}
+
+/// Whether a child has ended that was not waited for yet.
+fn has_ended(id: u32) -> bool {
+    let state = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+    state.rsplit_once(") ").is_some_and(|(_, state)| state.starts_with('Z'))
+}
+
+/// Of a child that was not waited for: until then its id, and with it the group's, cannot belong to anyone else.
+fn kill_group(child: &Child) {
+    let group = format!("-{}", child.id());
+    let _ = Command::new("kill").args(["-KILL", "--", &group]).stderr(Stdio::null()).status();
 }
 
 impl Drop for Process {
@@ -119,28 +149,45 @@ mod tests {
         assert!(!alive(&id));
     }
 
-    #[test]
-    fn dropped_group_is_gone_with_its_children() {
+    /// Starts a shell that starts another program and says its id, and waits for `until`.
+    fn group(script: &str, until: impl Fn(&Process) -> bool) -> (Process, String) {
         let folder = folder::scratch("process").unwrap();
-        let mut command = Command::new("sh");
-        command.args(["-c", "sleep 60 & echo $!; wait"]);
-        let process = Process::spawn_group("sh", &mut command, &folder).unwrap();
-        let grandchild = loop {
-            let log = process.log();
-            if log.ends_with('\n') {
-                break log.trim().to_owned();
-            }
+        let process = Process::spawn_group("sh", Command::new("sh").args(["-c", script]), &folder).unwrap();
+        while !until(&process) || !process.log().ends_with('\n') {
             sleep(Duration::from_millis(5));
-        };
-        drop(process);
-        // The orphan is reaped by init a moment later.
+        }
+        let grandchild = process.log().trim().to_owned();
+        (process, grandchild)
+    }
+
+    /// The orphan is reaped by init a moment later.
+    fn expect_gone(id: &str) {
         for _ in 0..200 {
-            if !alive(&grandchild) {
+            if !alive(id) {
                 return;
             }
             sleep(Duration::from_millis(10));
         }
-        panic!("{grandchild} is still there");
+        panic!("{id} is still there");
+    }
+
+    #[test]
+    fn dropped_group_is_gone_with_its_children() {
+        let (process, grandchild) = group("sleep 60 & echo $!; wait", |_| true);
+        assert!(alive(&grandchild) && process.exited().is_none());
+        drop(process);
+        expect_gone(&grandchild);
+    }
+
+    #[test]
+    fn group_whose_leader_has_ended_is_gone_with_its_children() {
+        let (process, grandchild) = group("sleep 60 & echo $!", |process| process.exited().is_some());
+        expect_gone(&grandchild);
+        drop(process);
+        let (process, grandchild) = group("sleep 60 & echo $!", |process| has_ended(process.id()));
+        assert!(alive(&grandchild));
+        drop(process);
+        expect_gone(&grandchild);
     }
 
     #[test]
