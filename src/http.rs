@@ -54,13 +54,13 @@ impl fmt::Debug for HeaderMutation<'_> {
 }
 
 /// RFC 9110 section 5.6.2: what methods and names are made of.
-pub(crate) fn is_token(text: &[u8]) -> bool {
+pub fn is_token(text: &[u8]) -> bool {
     let is_tchar = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
     !text.is_empty() && text.iter().all(is_tchar)
 }
 
 /// Whether this can be a method, and is one to every server: they are told apart by case (RFC 9110 section 9.1), but not by all.
-pub(crate) fn is_method(text: &[u8]) -> bool {
+pub fn is_method(text: &[u8]) -> bool {
     is_token(text) && !text.iter().any(u8::is_ascii_lowercase)
 }
 

@@ -275,7 +275,6 @@ fn requests_wait_for_the_first_keys_and_no_longer() {
     let bearer = format!("Bearer {token}");
     let fields = [
         HeaderField { name: b":method", value: b"GET" },
-        HeaderField { name: b":method", value: b"GET" },
         HeaderField { name: b":path", value: b"/" },
         HeaderField { name: b"authorization", value: bearer.as_bytes() },
     ];

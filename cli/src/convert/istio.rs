@@ -9,8 +9,9 @@ use super::document::{
 };
 use super::node::Node;
 use super::note::Notes;
-use super::rules::is_method;
+use super::rules::expect_one;
 use super::{PLACEHOLDER, place, provider};
+use doorward::http::is_method;
 use doorward::policy::HostPattern;
 use serde_json::Value;
 
@@ -348,15 +349,7 @@ impl Converter {
             notes.differs("rules", "the first that matches decides; Istio allows what any of them allows");
         }
         rules.extend(closed);
-        if rules.is_empty() {
-            // No rule at all would be a fault. This one admits nobody.
-            let hosts = vec!["nobody.invalid".to_owned()];
-            rules.push(Rule::anonymous(Match { hosts, ..Match::default() }));
-            notes.add_to_do(
-                "rules",
-                "there is no rule: the one for host nobody.invalid stands for those to come",
-            );
-        }
+        expect_one(&mut rules, "rules", notes);
         rules
     }
 }
@@ -425,7 +418,7 @@ fn operations(mut operation: Node, notes: &mut Notes) -> Option<Vec<Match>> {
         notes.not_converted(&hosts_at, format!("{host:?}: expected a host without port, or *.HOST"));
         fine = false;
     }
-    for method in methods.iter().filter(|method| !is_method(method)) {
+    for method in methods.iter().filter(|method| !is_method(method.as_bytes())) {
         notes.not_converted(&methods_at, format!("{method:?} is no method in upper case"));
         fine = false;
     }

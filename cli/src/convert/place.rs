@@ -3,6 +3,7 @@
 use super::document::{Location, PathMatch};
 use super::node::Node;
 use super::note::Notes;
+use doorward::http::is_token;
 use doorward::policy::{NormalPath, PathPattern};
 
 /// The places that the input names; empty for the default.
@@ -13,7 +14,9 @@ pub(super) fn locations(node: &mut Node, names: [&str; 3], prefix: &str, notes: 
         let name = header.string("name", notes).unwrap_or_default().to_ascii_lowercase();
         let prefix = header.string(prefix, notes).unwrap_or_default();
         match scheme(&name, &prefix) {
-            Some(scheme) if is_token(&name) => places.push(Location::Header { header: name, scheme }),
+            Some(scheme) if is_token(name.as_bytes()) => {
+                places.push(Location::Header { header: name, scheme });
+            }
             _ => {
                 lost = true;
                 notes.left_out(
@@ -26,7 +29,7 @@ pub(super) fn locations(node: &mut Node, names: [&str; 3], prefix: &str, notes: 
     }
     let at = node.at(parameters);
     for query in node.strings(parameters, notes) {
-        if is_token(&query) {
+        if is_token(query.as_bytes()) {
             places.push(Location::Query { query });
         } else {
             lost = true;
@@ -35,7 +38,7 @@ pub(super) fn locations(node: &mut Node, names: [&str; 3], prefix: &str, notes: 
     }
     let at = node.at(cookies);
     for cookie in node.strings(cookies, notes) {
-        if is_token(&cookie) {
+        if is_token(cookie.as_bytes()) {
             places.push(Location::Cookie { cookie });
         } else {
             lost = true;
@@ -59,13 +62,10 @@ fn scheme(name: &str, prefix: &str) -> Option<Option<String>> {
     if prefix.is_empty() {
         return (name != "authorization").then_some(None);
     }
-    prefix.strip_suffix(' ').filter(|scheme| is_token(scheme)).map(|scheme| Some(scheme.to_owned()))
-}
-
-/// RFC 9110 section 5.6.2.
-pub(super) fn is_token(text: &str) -> bool {
-    let is_tchar = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    !text.is_empty() && text.bytes().all(is_tchar)
+    prefix
+        .strip_suffix(' ')
+        .filter(|scheme| is_token(scheme.as_bytes()))
+        .map(|scheme| Some(scheme.to_owned()))
 }
 
 /// Whether a path can stand in a rule.

@@ -4,8 +4,8 @@ use super::PLACEHOLDER;
 use super::document::{Document, IdentityHeader, Jwks, Provider, Remote};
 use super::node::Node;
 use super::note::Notes;
-use super::place;
 use doorward::config::Config;
+use doorward::http::is_token;
 use doorward::jose::{Jwk, KeyFamily, KeyOrigin};
 use doorward::oidc::Endpoint;
 use serde_json::{Value, json};
@@ -174,7 +174,7 @@ pub(super) fn claim_headers(
         let (header, claim) = (item.string(header_name, notes), item.string(claim_name, notes));
         let header = header.map(|header| header.to_ascii_lowercase());
         match (header, claim.filter(|claim| !claim.is_empty())) {
-            (Some(header), _) if !place::is_token(&header) => {
+            (Some(header), _) if !is_token(header.as_bytes()) => {
                 notes.left_out(&item.path, "expected a header name");
             }
             (Some(header), Some(claim)) => {

@@ -8,6 +8,7 @@ use super::document::{Condition, Match, Provider, Require, Rule, Test};
 use super::node::Node;
 use super::note::Notes;
 use super::place;
+use doorward::http::is_method;
 use doorward::policy::HostPattern;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -170,15 +171,7 @@ impl<'d> Rules<'d> {
                 "a slash at the end of a path does not count, and ambiguous paths are refused",
             );
         }
-        if rules.is_empty() {
-            // No rule at all would be a fault. This one admits nobody.
-            let nobody = Match { hosts: vec![NOBODY.to_owned()], ..Match::default() };
-            rules.push(Rule::anonymous(nobody));
-            notes.add_to_do(
-                path,
-                "there is no rule: the one for host nobody.invalid stands for those to come",
-            );
-        }
+        expect_one(&mut rules, path, notes);
         rules
     }
 
@@ -314,6 +307,16 @@ impl<'d> Rules<'d> {
     }
 }
 
+/// No rule at all would be a fault: then there is one that admits nobody.
+pub(super) fn expect_one(rules: &mut Vec<Rule>, path: &str, notes: &mut Notes) {
+    if rules.is_empty() {
+        let nobody = Match { hosts: vec![NOBODY.to_owned()], ..Match::default() };
+        rules.push(Rule::anonymous(nobody));
+        notes
+            .add_to_do(path, format!("there is no rule: the one for host {NOBODY} stands for those to come"));
+    }
+}
+
 /// Whether there is `allow_missing`, an empty message.
 fn takes_missing(node: &mut Node, notes: &mut Notes) -> bool {
     let missing = node.object("allow_missing", notes);
@@ -398,7 +401,7 @@ fn convert_match(rule: &mut Node, notes: &mut Notes) -> Option<Matches> {
         let path = header.path.clone();
         header.finish(notes);
         match (name.to_ascii_lowercase().as_str(), exact) {
-            (":method", Some(method)) if matches.methods.is_empty() && is_method(&method) => {
+            (":method", Some(method)) if matches.methods.is_empty() && is_method(method.as_bytes()) => {
                 matches.methods.push(method);
             }
             (":authority" | "host", Some(host)) if matches.hosts.is_empty() && is_exact_host(&host) => {
@@ -412,10 +415,6 @@ fn convert_match(rule: &mut Node, notes: &mut Notes) -> Option<Matches> {
     }
     node.finish(notes);
     Some(Matches { matches, is_whole })
-}
-
-pub(super) fn is_method(method: &str) -> bool {
-    place::is_token(method) && !method.bytes().any(|byte| byte.is_ascii_lowercase())
 }
 
 fn is_exact_host(host: &str) -> bool {
