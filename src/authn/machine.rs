@@ -66,11 +66,15 @@ pub enum Awaited {
 
 /// How long a request waits: for the first keys of its provider, one that its provider may just have published, or an answer
 /// about its token.
-pub const MAX_WAIT: Duration = Duration::from_secs(10);
+const MAX_WAIT: Duration = Duration::from_secs(10);
 
-/// Whether a request that waits for something ([`Awaited`]) since an instant has waited long enough, or the clock was set back while it did.
-pub fn is_overdue(since: UnixTime, now: UnixTime) -> bool {
-    now < since || now.saturating_since(since) >= MAX_WAIT
+/// How much longer a request waits that waits for something ([`Awaited`]) since an instant. `None` if it has waited long enough, or the clock was
+/// set back while it did.
+pub fn wait_left(since: UnixTime, now: UnixTime) -> Option<Duration> {
+    if now < since {
+        return None;
+    }
+    MAX_WAIT.checked_sub(now.saturating_since(since)).filter(|left| !left.is_zero())
 }
 
 /// What the host found out.

@@ -18,7 +18,7 @@ pub use bearer::{BearerError, TokenLocation};
 pub use journal::Journal;
 pub use log_line::LogLine;
 pub use machine::{
-    Authn, Awaited, MAX_WAIT, Outcome, Pending, ProofRecord, ProofStanding, Step, Verification, is_overdue,
+    Authn, Awaited, Outcome, Pending, ProofRecord, ProofStanding, Step, Verification, wait_left,
 };
 pub use policy::{AuthnPolicy, BindingRules, DpopRules, NonceRules, Provider, TrustedIssuer};
 pub use token_cache::{CacheCounts, CacheLimits};

@@ -7,7 +7,7 @@ use crate::metrics::{Metrics, Names};
 use crate::proofs;
 use crate::waiting::WaitingRequests;
 use doorward::authn::decision::Decision;
-use doorward::authn::{Authn, AuthnPolicy, Awaited, Outcome, Step, is_overdue};
+use doorward::authn::{Authn, AuthnPolicy, Awaited, Outcome, Step, wait_left};
 use doorward::jose::crypto::{SignatureJob, Verdict};
 use doorward::oauth::certificate_digest;
 use doorward::oidc::KeySetState;
@@ -177,7 +177,7 @@ impl Authenticator {
                 Awaited::Keys(_) => adopted || ended,
                 Awaited::Introspection(..) => known.contains(&waiting.awaited),
             };
-            news || is_overdue(waiting.since, now)
+            news || wait_left(waiting.since, now).is_none()
         }))
     }
 

@@ -1,6 +1,6 @@
 //! The requests that wait for keys or for an answer about their token.
 
-use doorward::authn::{Awaited, is_overdue};
+use doorward::authn::{Awaited, wait_left};
 use doorward::time::UnixTime;
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ impl WaitingRequests {
     /// Whether this request may wait, or wait on.
     pub(crate) fn admits(&self, context_id: u32, now: UnixTime) -> bool {
         match self.0.get(&context_id) {
-            Some(waiting) => !is_overdue(waiting.since, now),
+            Some(waiting) => wait_left(waiting.since, now).is_some(),
             None => self.0.len() < MAX_WAITING,
         }
     }

@@ -2,7 +2,7 @@
 // `PORT`; or `Bun.serve(worker(document))` in a module of yours.
 
 import { handler } from "./handler.js";
-import { carry, close, compiled, document, isWebSocket, received, webSocket } from "./process.js";
+import { answer, close, compiled, document, webSocket } from "./process.js";
 
 /** A server by a document: an object, JSON text, or a function that tells it by the environment. Throws what is wrong with it. */
 export function worker(document) {
@@ -12,12 +12,7 @@ export function worker(document) {
     // Else a fault of ours would show its source to the client.
     development: false,
     error: () => new Response(null, { status: 500 }),
-    fetch(request, server) {
-      const clean = received(request);
-      if (clean === undefined) return new Response(null, { status: 400 });
-      const send = (sent) => (isWebSocket(sent.method, sent.headers.get("upgrade")) ? upgrade(request, sent, server) : carry(sent));
-      return handle(clean, process.env, { waitUntil() {}, send });
-    },
+    fetch: (request, server) => answer(handle, request, process.env, (...both) => upgrade(...both, server)),
     websocket: {
       open(socket) {
         const { origin, early } = socket.data;

@@ -2,7 +2,7 @@
 // that `DOORWARD_FILE` names; or `worker(document)` in a module of yours.
 
 import { handler } from "./handler.js";
-import { AGREEMENT, carry, close, compiled, document, isWebSocket, received, webSocket } from "./process.js";
+import { AGREEMENT, answer, close, compiled, document, webSocket } from "./process.js";
 
 /** A server by a document: an object, JSON text, or a function that tells it by the environment. Throws what is wrong with it. */
 export function worker(document) {
@@ -10,12 +10,7 @@ export function worker(document) {
   const environment = Deno.env.toObject();
   handle.prepare(environment);
   return {
-    fetch(request) {
-      const clean = received(request);
-      if (clean === undefined) return new Response(null, { status: 400 });
-      const send = (sent) => (isWebSocket(sent.method, sent.headers.get("upgrade")) ? upgrade(request, sent) : carry(sent));
-      return handle(clean, environment, { waitUntil() {}, send });
-    },
+    fetch: (request) => answer(handle, request, environment, upgrade),
   };
 }
 

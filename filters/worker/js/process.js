@@ -37,8 +37,16 @@ export function lasting(pairs) {
   return headers;
 }
 
+/** Has a request judged, and carries it on. `upgrade` makes two WebSockets of what becomes one. */
+export function answer(handle, request, environment, upgrade) {
+  const clean = received(request);
+  if (clean === undefined) return new Response(null, { status: 400 });
+  const send = (sent) => (isWebSocket(sent.method, sent.headers.get("upgrade")) ? upgrade(request, sent) : carry(sent));
+  return handle(clean, environment, { waitUntil() {}, send });
+}
+
 /** The same request without the fields that its `Connection` names; nothing if it is at fault. */
-export function received(request) {
+function received(request) {
   const { headers, method } = request;
   try {
     // Bun has no absolute URL where `Host` is none, or at fault.

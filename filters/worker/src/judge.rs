@@ -6,7 +6,7 @@ use crate::proofs::Proofs;
 use crate::signatures::Signatures;
 use crate::web::{self, Answered, Call, Context};
 use doorward::authn::decision::Decision;
-use doorward::authn::{Authn, Awaited, MAX_WAIT, Outcome, Step, is_overdue};
+use doorward::authn::{Authn, Awaited, Outcome, Step, wait_left};
 use doorward::oauth::{IntrospectionCall, IntrospectionUpdate};
 use doorward::oidc::{Fetch, KeySetUpdate, Next};
 use doorward::policy::ProviderId;
@@ -96,13 +96,11 @@ impl Judge {
         let seen = self.keys_news.get();
         loop {
             let now = web::now();
-            if is_overdue(since, now) {
-                return false;
-            }
+            let Some(left) = wait_left(since, now) else { return false };
             // Another call may have come due, or one of another request was lost with it.
             started.extend(self.call_due(awaited, now, context));
             if !started.is_empty() {
-                web::first(std::mem::take(&mut started), millis_left(since, now)).await;
+                web::first(std::mem::take(&mut started), left).await;
             } else if web::sleep(LOOK_AGAIN).await.is_err() {
                 return false;
             }
@@ -232,12 +230,6 @@ impl Judge {
     fn provider_name(&self, id: ProviderId) -> String {
         self.authn.borrow().policy().provider(id).map_or_else(String::new, |provider| provider.name.clone())
     }
-}
-
-/// How many milliseconds a request that waits has left.
-fn millis_left(since: UnixTime, now: UnixTime) -> u32 {
-    let left = MAX_WAIT.saturating_sub(now.saturating_since(since));
-    u32::try_from(left.as_millis()).unwrap_or(u32::MAX)
 }
 
 /// Starts something that the platform is to let end, although the request is answered before.

@@ -189,10 +189,14 @@ pub(crate) async fn sleep(milliseconds: u32) -> Result<(), JsValue> {
     JsFuture::from(sleep_promise(milliseconds)).await.map(drop)
 }
 
-/// Waits until one of these promises settles, which may fail, but no longer than so many milliseconds.
-pub(crate) async fn first(promises: Vec<Promise>, milliseconds: u32) {
+/// Waits until one of these promises settles, which may fail, but no longer than this.
+pub(crate) async fn first(promises: Vec<Promise>, longest: Duration) {
     // It never fails.
-    let _ = JsFuture::from(first_promise(promises, milliseconds)).await;
+    let _ = JsFuture::from(first_promise(promises, millis(longest))).await;
+}
+
+fn millis(duration: Duration) -> u32 {
+    u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
 }
 
 /// What a promise resolves to.
@@ -249,10 +253,9 @@ impl Call<'_> {
         let Endpoint { scheme, authority, path, .. } = self.endpoint;
         let url = format!("{scheme}://{authority}{path}");
         let fields = lines(self.headers.iter().map(|(name, value)| (*name, value.as_str())));
-        let timeout = u32::try_from(self.timeout.as_millis()).unwrap_or(u32::MAX);
         let limit = u32::try_from(FetchResponse::READ_BYTES).unwrap_or(u32::MAX);
         let body = self.body.map(Uint8Array::from);
-        let promise = call_promise(context, &url, self.method, &fields, body, timeout, limit);
+        let promise = call_promise(context, &url, self.method, &fields, body, millis(self.timeout), limit);
         let answer = JsFuture::from(promise).await.ok().filter(|answer| !answer.is_undefined())?;
         let answer: Answer = answer.unchecked_into();
         Some(Answered { status: answer.status(), cache_control: answer.cache_control(), body: answer.body() })

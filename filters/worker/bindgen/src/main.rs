@@ -53,24 +53,18 @@ fn flatten(folder: &Path) -> Result<()> {
 /// `web.js` is imported once for each block of Rust that declares its functions, and bundlers warn of a key that an object has twice. All
 /// are the same: the first stays.
 fn with_one_import(text: &str, import: &str) -> String {
-    let mut spare = Vec::new();
-    let mut is_there = false;
-    let mut kept = String::with_capacity(text.len());
-    for line in text.lines() {
-        let name = line.strip_prefix("import * as ").and_then(|rest| rest.strip_suffix(" from \"./web.js\""));
-        match name {
-            Some(name) if is_there => {
-                spare.push(format!("\"{import}\": {name},"));
-                continue;
-            }
-            Some(_) => is_there = true,
-            None if spare.iter().any(|key| key == line.trim()) => continue,
-            None => {}
-        }
-        kept.push_str(line);
-        kept.push('\n');
-    }
-    kept
+    let spare: Vec<&str> = text.lines().filter_map(namespace).skip(1).collect();
+    let is_spare = |line: &str| {
+        let is_its =
+            |name: &&str| namespace(line) == Some(*name) || line.trim() == format!("\"{import}\": {name},");
+        spare.iter().any(is_its)
+    };
+    text.lines().filter(|line| !is_spare(line)).flat_map(|line| [line, "\n"]).collect()
+}
+
+/// The name that a line imports all of `web.js` as.
+fn namespace(line: &str) -> Option<&str> {
+    line.strip_prefix("import * as ")?.strip_suffix(" from \"./web.js\"")
 }
 
 fn rename(from: &Path, to: &Path) -> Result<()> {
